@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A point in the guest's execution (docs/architecture.md, "Position").
+ *
+ * Order: insns, then sub, then rcx downwards. insns and branches count retired instructions and retired conditional
+ * branches (Jcc, JCXZ, LOOPcc) since power-on. sub counts what happened since the last instruction retired without
+ * retiring one: exceptions and interrupts delivered. An instruction that faults has not retired. A REP string
+ * instruction retires once; between two of its iterations rcx says where, and `in_rep` is set.
+ *
+ * "Position N" without more means (insns N, sub 0): the N-th instruction has just retired, nothing that it left
+ * pending has been delivered. Asynchronous inputs are applied at sub 0.
+ */
+#ifndef CV_POSITION_H
+#define CV_POSITION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cv_pos {
+	uint64_t insns;
+	uint64_t branches;
+	uint64_t rip; /* linear: CS.base + RIP */
+	uint64_t rcx; /* 0 unless in_rep */
+	uint32_t sub;
+	bool in_rep; /* a REP has begun and has not retired */
+};
+
+/* <0, 0, >0 as a lies before, at, after b. rip and branches take no part. */
+static inline int cv_pos_cmp(const struct cv_pos *a, const struct cv_pos *b)
+{
+	if (a->insns != b->insns)
+		return a->insns < b->insns ? -1 : 1;
+	if (a->sub != b->sub)
+		return a->sub < b->sub ? -1 : 1;
+	if (a->in_rep != b->in_rep)
+		return a->in_rep ? 1 : -1;
+	if (a->in_rep && a->rcx != b->rcx)
+		return a->rcx > b->rcx ? -1 : 1;
+	return 0;
+}
+
+#endif
