@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command `chronovisor`: which command, its help, and what an error costs.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "config.h"
+
+static const char machine_help[] =
+	"Guest:\n"
+	"  --kernel FILE          Linux bzImage, ELF64 (PVH or plain), or Multiboot 1 kernel\n"
+	"  --initrd FILE          initial RAM disk\n"
+	"  --append TEXT          kernel command line\n"
+	"  --module 'FILE ARGS'   Multiboot module (repeatable)\n"
+	"  --memory SIZE          16M to 16G (default 256M)\n"
+	"  --cpu MODEL            v2 (default): x86-64-v2\n"
+	"  --reboot               a guest reset restarts the machine instead of ending the run\n"
+	"Time:\n"
+	"  --clock host|virtual   follow the host's clock (default), or count instructions\n"
+	"  --epoch SECONDS        what the RTC shows at power-on (default: now; 2024-01-01 with --clock virtual)\n"
+	"  --seed N               seed of the guest's entropy with --clock virtual (default 0)\n"
+	"Ending:\n"
+	"  --until insns=N        stop after N instructions\n"
+	"  --until crash          stop when the guest crashes (a crash always ends a run; needed by --loop)\n"
+	"  --until console=REGEX  stop when a console line matches (extended regular expression)\n"
+	"Debugging:\n"
+	"  --gdb ADDR             serve GDB at unix:PATH or [HOST]:PORT\n"
+	"  --symbols FILE         ELF file with symbols, for backtraces\n"
+	"  --quiet                no closing line\n"
+	"\nConsole: standard input and output. On a terminal it is raw: Ctrl-A x ends, Ctrl-A h helps.\n"
+	"Exit status: 0 the guest ended by itself, 3 it crashed, 2 bad input, 1 host failure.\n";
+
+static const struct {
+	const char *name, *usage, *what;
+	int (*run)(const struct options *o);
+	bool machine;
+	const char *help;
+} commands[] = {
+	{"record", "-o RUN.cvr --kernel FILE [OPTIONS]", "run a guest and record it", cmd_record, true,
+	 "  -o, --output FILE      the recording\n"
+	 "  --force                replace an existing recording\n"
+	 "  --loop N               record up to N runs, keep the first that crashes (with --until crash)\n"
+	 "  --checkpoints N        also store a whole checkpoint every N instructions (K, M, G), for quick seeks\n"},
+	{"run", "--kernel FILE [OPTIONS]", "run a guest without a recording", cmd_record, true, ""},
+	{"replay", "RUN.cvr [OPTIONS]", "replay a recording exactly, and check it", cmd_replay, false,
+	 "  --until insns=N        stop after N instructions\n"
+	 "  --gdb ADDR             serve GDB at unix:PATH or [HOST]:PORT instead of running through\n"
+	 "  --symbols FILE         ELF file with symbols, for backtraces\n"
+	 "  --quiet                no closing line\n"
+	 "\nExit status: 0 as recorded, 3 the guest crashed as recorded, 4 divergence, 2 bad input, 1 host failure.\n"},
+	{"debug", "RUN.cvr [--symbols FILE] [-- GDB-ARGS]", "replay a recording under GDB, in both directions", cmd_debug,
+	 false, "  --symbols FILE         ELF file with symbols (default: the kernel, if it is an ELF file)\n"},
+	{"info", "RUN.cvr", "describe a recording, and check that it is whole", cmd_info, false, ""},
+	{"events", "RUN.cvr [OPTIONS]", "list the events of a recording", cmd_events, false,
+	 "  --kind KIND            tsc, clock, entropy, time, console-in, command, interrupt, end\n"
+	 "  --from N, --to N       only from, to this instruction count\n"
+	 "  --format text|json     JSON: one object a line\n"},
+	{"verify", "RUN.cvr", "check every byte of a recording", cmd_verify, false, ""},
+};
+
+enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void usage(FILE *f)
+{
+	fprintf(f, "chronovisor %s: records a guest machine, replays it exactly, steps it backwards under GDB\n\n"
+		   "Usage: chronovisor COMMAND ...\n\n", PACKAGE_VERSION);
+	for (unsigned i = 0; i < NCOMMANDS; i++)
+		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].what);
+	fprintf(f, "\nchronovisor COMMAND --help tells more; so does the manual page chronovisor(1).\n");
+}
+
+int fail(const char *command, const struct cv_error *err)
+{
+	fprintf(stderr, "chronovisor: %s: %s\n", command, err->msg[0] ? err->msg : "failed");
+	switch (err->code) {
+	case CV_E_BADINPUT:
+	case CV_E_CORRUPT:
+	case CV_E_VERSION:
+	case CV_E_EXIST:
+	case CV_E_NOTFOUND:
+		return EXIT_BAD_INPUT;
+	case CV_E_DIVERGED:
+		return EXIT_DIVERGED;
+	default:
+		return EXIT_HOST;
+	}
+}
+
+static int run_command(unsigned i, int argc, char **argv)
+{
+	struct cv_error err = {0};
+	struct options o;
+	bool help = false;
+	int rc = options_parse(&o, argc, argv, &help, &err);
+
+	if (help) {
+		printf("Usage: chronovisor %s %s\n%s.\n\n%s%s", commands[i].name, commands[i].usage, commands[i].what,
+		       commands[i].help, commands[i].machine ? machine_help : "");
+		return EXIT_GUEST_OK;
+	}
+	return rc ? fail(commands[i].name, &err) : commands[i].run(&o);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_BAD_INPUT;
+	}
+	for (unsigned i = 0; i < NCOMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return run_command(i, argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return EXIT_GUEST_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("chronovisor %s\n", PACKAGE_VERSION);
+		return EXIT_GUEST_OK;
+	}
+	fprintf(stderr, "chronovisor: unknown command '%s': see chronovisor --help\n", argv[1]);
+	return EXIT_BAD_INPUT;
+}
