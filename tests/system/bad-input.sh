@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Bad input gets one line that says what and where, the documented status, and nothing is lost.
+. "$(dirname "$0")/../lib.sh"
+guest=$GUESTS/stack-overflow/stack-overflow.elf
+[ -e "$guest" ] || fail "no guest at $guest"
+
+# refused STATUS PATTERN COMMAND...: that status, exactly one line on standard error, and it matches
+refused() {
+	status=$1 pattern=$2
+	shift 2
+	expect_status "$status" "$@"
+	[ "$(wc -l <"$WORK/err")" -eq 1 ] || { cat "$WORK/err" >&2; fail "not one line: $*"; }
+	grep -q -- "$pattern" "$WORK/err" || { cat "$WORK/err" >&2; fail "the line does not say '$pattern': $*"; }
+}
+: >"$WORK/empty"
+head -c 4096 /dev/urandom >"$WORK/noise"
+printf 'hello\n' >"$WORK/text"
+mkdir "$WORK/dir"
+
+# Options
+refused 2 'unknown command' "$CV" frobnicate
+refused 2 'unknown option' "$CV" run --kernel "$guest" --frobnicate
+refused 2 'needs an argument' "$CV" run --kernel
+refused 2 'no kernel' "$CV" run
+refused 2 'no output' "$CV" record --kernel "$guest"
+refused 2 'no recording' "$CV" replay
+refused 2 'too many' "$CV" replay "$WORK/a.cvr" b.cvr
+refused 2 '16M to 16G' "$CV" run --kernel "$guest" --memory 64G
+refused 2 '16M to 16G' "$CV" run --kernel "$guest" --memory 1M
+refused 2 'not a number' "$CV" run --kernel "$guest" --memory lots
+refused 2 'host or virtual' "$CV" run --kernel "$guest" --clock sundial
+refused 2 'insns=N' "$CV" run --kernel "$guest" --until never
+refused 2 'not a number' "$CV" run --kernel "$guest" --until insns=many
+refused 2 'console=' "$CV" run --kernel "$guest" --until 'console=('
+refused 2 'cpu' "$CV" run --kernel "$guest" --cpu z80
+refused 2 'until crash' "$CV" record -o "$WORK/x.cvr" --kernel "$guest" --loop 3
+
+# Images
+refused 2 'nosuch' "$CV" run --kernel "$WORK/nosuch"
+refused 2 'empty' "$CV" run --kernel "$WORK/empty"
+refused 2 'text' "$CV" run --kernel "$WORK/text"
+refused 2 'noise' "$CV" run --kernel "$WORK/noise"
+refused 2 'regular file' "$CV" run --kernel "$WORK/dir"
+head -c 600 "$guest" >"$WORK/cut.elf"
+refused 2 'cut.elf' "$CV" run --kernel "$WORK/cut.elf"
+refused 2 'nosuch' "$CV" run --kernel "$guest" --initrd "$WORK/nosuch"
+refused 2 'empty' "$CV" run --kernel "$guest" --initrd "$WORK/empty"
+refused 2 'nosuch' "$CV" run --kernel "$guest" --module "$WORK/nosuch args"
+head -c 40000000 /dev/zero >"$WORK/large"
+refused 2 'large' "$CV" run --kernel "$guest" --module "$WORK/large" --memory 32M
+
+# Recordings
+refused 2 'nosuch' "$CV" replay "$WORK/nosuch.cvr"
+refused 2 'empty' "$CV" replay "$WORK/empty"
+refused 2 'noise' "$CV" replay "$WORK/noise"
+refused 2 'text' "$CV" info "$WORK/text"
+refused 2 'dir' "$CV" events "$WORK/dir"
+refused 2 'kind' "$CV" events "$WORK/text" --kind sandwich
+refused 2 'text or json' "$CV" events "$WORK/text" --format xml
+sqlite3 "$WORK/other.db" 'create table t(a); insert into t values (1);'
+refused 2 'other.db' "$CV" replay "$WORK/other.db"
+
+# Output
+expect_status 3 "$CV" record -o "$WORK/run.cvr" --kernel "$guest"
+before=$(sha256sum <"$WORK/run.cvr")
+refused 2 'force' "$CV" record -o "$WORK/run.cvr" --kernel "$guest"
+[ "$before" = "$(sha256sum <"$WORK/run.cvr")" ] || fail "an existing recording was changed"
+refused 1 'nodir' "$CV" record -o "$WORK/nodir/run.cvr" --kernel "$guest"
+expect_status 3 "$CV" record -o "$WORK/run.cvr" --force --kernel "$guest"
+expect_status 3 "$CV" replay "$WORK/run.cvr"
+
+# A newer version
+cp "$WORK/run.cvr" "$WORK/newer.cvr"
+sqlite3 "$WORK/newer.cvr" 'pragma user_version = 99;'
+refused 2 'newer' "$CV" replay "$WORK/newer.cvr"
+
+# A busy port and a malformed address
+python3 - "$WORK/port" <<'PY' &
+import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(1)
+open(sys.argv[1], "w").write(str(s.getsockname()[1])); time.sleep(20)
+PY
+holder=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$WORK/port" ] || sleep 0.3; done
+refused 1 'in use' "$CV" replay "$WORK/run.cvr" --gdb "127.0.0.1:$(cat "$WORK/port")"
+kill $holder
+refused 2 'gdb\|address\|port' "$CV" replay "$WORK/run.cvr" --gdb "not-an-address"
+echo ok
