@@ -25,5 +25,10 @@ const struct cv_cpuid_model *cv_cpuid_model_find(const char *name);
 /* CPUID as the guest in state s sees it (OSXSAVE and the XSAVE size follow CR4 and XCR0). out: EAX, EBX, ECX, EDX. */
 void cv_cpuid(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s, uint32_t leaf, uint32_t subleaf,
 	      uint32_t out[4]);
+/*
+ * Sets the model-specific registers as firmware leaves them for a kernel: MTRRs on, RAM write-back, devices below 4 GiB
+ * uncacheable. Without it kernels find all memory uncacheable. For boot loaders, after cv_vcpu_reset().
+ */
+void cv_cpuid_firmware_state(const struct cv_cpuid_model *m, struct cv_vcpu_state *s);
 
 #endif
