@@ -60,7 +60,7 @@ rm -rf root
 mkdir -p root/bin root/dev root/etc root/proc root/sys root/tmp
 install -m 755 deb/busybox root/bin/busybox
 ln -s busybox root/bin/sh
-install -m 755 "$here/init" root/init
+install -m 755 "${INIT:-$here/init}" root/init
 find root -exec touch -h -d @0 {} +
 (cd root && find . | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible -R 0:0) | gzip -9n > initramfs.new
 mv initramfs.new initramfs.gz
