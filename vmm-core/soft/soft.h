@@ -42,6 +42,14 @@ enum soft_access { SOFT_READ = 0, SOFT_WRITE = 1, SOFT_FETCH = 2 };
 struct soft_tlb_entry {
 	uint64_t rtag, wtag;
 	uintptr_t addend;
+	uint64_t gpa; /* of the page; for whoever must find a page's entries */
+};
+
+/* RIP to block, valid while the block's context is the CPU's. */
+enum { SOFT_JUMPS = 4096 };
+struct soft_jump {
+	uint64_t rip;
+	struct soft_block *block; /* borrowed; never NULL: an entry not in use names a block of no context */
 };
 
 /* Exceptions. */
@@ -96,7 +104,25 @@ struct soft_cpu {
 	struct soft_fault fault;
 	struct cv_watch watch_hit;      /* len != 0: this instruction touched a watchpoint */
 
-	struct soft_tlb_entry tlb[SOFT_MMUS][SOFT_TLB_ENTRIES];
+	/* Words that the fast form of an address can name beside registers and segment bases (mem.h). */
+	uint64_t zero;	/* 0 */
+	uint64_t two31; /* 80000000h */
+	struct soft_tlb_entry *tlb_now; /* tlb[mmu]; set by the dispatcher before it enters a block */
+	uint32_t ctx;	       /* block.h: what makes RIP-to-block translations valid */
+	uint32_t generation;   /* counts TLB flushes */
+	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
+	uint64_t tlb_misses;
+	unsigned nwatches;
+	uint64_t ld;	       /* what a slow load brought */
+	uint64_t rep_stop;     /* with rep_stops: a REP leaves, not retired, when its count has come down to this */
+	bool rep_stops, rep_left;
+	const struct cv_insn *resume; /* where the dispatcher goes on after a handler that returned to it */
+	struct soft_block *next; /* hint: the block at s.rip, NULL when not known */
+	struct soft_block *link_from; /* the block that wants to be chained to the one at s.rip, or NULL */
+	unsigned link_which;
+
+	struct soft_tlb_entry tlb[SOFT_MMUS][SOFT_TLB_ENTRIES] __attribute__((aligned(64)));
+	struct soft_jump jump[SOFT_JUMPS] __attribute__((aligned(64)));
 
 	struct cv_engine_host host;
 	struct soft_engine *engine; /* blocks, caches, points: engine.c's own */
@@ -104,7 +130,18 @@ struct soft_cpu {
 
 /* --- Running on --- */
 
+/*
+ * SOFT_NEXT ends a handler. Files that define SOFT_CORE (and whose handlers never let the address of a local escape: the
+ * compiler would then refuse the tail call, and the stack would grow without bound) go straight to the next handler.
+ * All others return to the dispatcher, which goes on at c->resume.
+ */
+#if defined(SOFT_CORE) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(SOFT_NO_TAILCALLS)
+#define SOFT_TAILCALLS 1
 #define SOFT_NEXT(c, i) return (i)[1].fn((c), (i) + 1)
+#else
+#define SOFT_TAILCALLS 0
+#define SOFT_NEXT(c, i) do { (c)->resume = (i) + 1; return; } while (0)
+#endif
 
 static inline uint64_t soft_rip(const struct soft_cpu *c, const struct cv_insn *i) /* RIP of this instruction */
 {

@@ -39,6 +39,7 @@ struct cv_insn {
 	uint64_t imm;	/* immediate, sign- or zero-extended as the operation wants; moffs address; branch displacement
 			 * (sign-extended); far pointer: offset */
 	int32_t disp;
+	int32_t fdisp;	/* engine: displacement of the fast form of the address, see soft/mem.h */
 	uint16_t imm2;	/* far pointer: selector; ENTER: nesting level */
 	uint16_t op;	/* enum cv_op */
 	uint16_t off;	/* offset of this instruction from the start of its block, in bytes */
@@ -58,6 +59,8 @@ struct cv_insn {
 	uint8_t seg;	/* segment of the memory operand, override and defaults applied: CV_ES.. */
 	uint8_t flags;	/* CV_INSN_* */
 	uint8_t form;	/* index of the operand form within the operation, free for the owner of the op */
+	uint8_t bslot;	/* engine: base and index of the fast form of the address, as word offsets into soft_cpu */
+	uint8_t xslot;
 };
 /*
  * Byte registers: without REX, 4..7 mean AH, CH, DH, BH. CV_INSN_HIGH_REG / _RM say that `reg` / `rm` is such a one
@@ -69,6 +72,7 @@ enum {
 	CV_INSN_BRANCH = 4, /* writes RIP; ends a block */
 	CV_INSN_SINGLE = 8, /* runs alone in its block, position settled (I/O, clocks, system state) */
 	CV_INSN_CONDBR = 16, /* a conditional branch: retiring it counts in `branches` */
+	CV_INSN_FAST = 32, /* engine: fdisp, bslot, xslot give the linear address */
 };
 
 /* Operand kinds, named as in SDM volume 2, appendix A. What they mean to the decoder: ModRM? immediate size? osize? */
