@@ -22,6 +22,18 @@ int cv_checkpoint_restore(struct cv_checkpoints *s, const struct cv_checkpoint *
 void cv_checkpoint_free(struct cv_checkpoints *s, struct cv_checkpoint *cp);
 const struct cv_pos *cv_checkpoint_pos(const struct cv_checkpoint *cp);
 uint64_t cv_checkpoint_log_seq(const struct cv_checkpoint *cp);
+/*
+ * Around a digest check (cv_replayer_check, or a recorder's tick on this machine): `before` marks every page dirty that
+ * was written since the last check, though checkpoints taken or restored in between cleared it; `after` notes that the
+ * check emptied the dirty set. Checkpoints remember that set, so checks stay valid after any travel.
+ */
+void cv_checkpoints_before_check(struct cv_checkpoints *s);
+void cv_checkpoints_after_check(struct cv_checkpoints *s);
+/*
+ * Exchanges the machine for another one with the same configuration: it must be restored from a checkpoint before
+ * anything else is done with the store.
+ */
+void cv_checkpoints_set_machine(struct cv_checkpoints *s, struct cv_machine *m);
 /* Bytes of page content held by all checkpoints together. */
 uint64_t cv_checkpoints_bytes(const struct cv_checkpoints *s);
 

@@ -89,6 +89,9 @@ int cv_replayer_seek(struct cv_replayer *r, uint64_t event_seq, struct cv_error 
  * itself, called when the machine stands there. CV_E_DIVERGED where it differs.
  */
 uint64_t cv_replayer_next_check(struct cv_replayer *r, const struct cv_pos *pos);
+/* Which check is next; a checkpoint saves it with cv_replayer_tell (a seek alone sets it from the place in the log). */
+uint64_t cv_replayer_tell_check(const struct cv_replayer *r);
+void cv_replayer_seek_check(struct cv_replayer *r, uint64_t check);
 int cv_replayer_check(struct cv_replayer *r, struct cv_machine *m, struct cv_error *err);
 /* The recorded end: position (insns) of the END event or of the last event of an incomplete recording. */
 uint64_t cv_replayer_end_insns(const struct cv_replayer *r);
@@ -96,8 +99,24 @@ uint64_t cv_replayer_end_insns(const struct cv_replayer *r);
 int cv_replayer_check_end(struct cv_replayer *r, struct cv_machine *m, struct cv_error *err);
 /* The env reached the end of a recording without END (its recorder was killed): not an error. */
 bool cv_replayer_at_end(const struct cv_replayer *r);
+/* The recording has an END event. */
+bool cv_replayer_complete(const struct cv_replayer *r);
+/*
+ * How the recorded run ended and crashed, as far as the log knows. pos is the machine's position at its end; kind is
+ * CV_END_NONE for an incomplete recording.
+ */
+const struct cv_end_info *cv_replayer_end(const struct cv_replayer *r);
+/*
+ * The recording is still being written by a live machine that stands at `live` with everything so far committed: looks
+ * again at how far the log goes. The replay is complete up to that position.
+ */
+int cv_replayer_follow(struct cv_replayer *r, const struct cv_pos *live, struct cv_error *err);
+/* Host trouble while reading the log (env->failed without a divergence and not at the end): 0 or its code. */
+int cv_replayer_error(const struct cv_replayer *r, struct cv_error *err);
 const struct cv_divergence *cv_replayer_divergence(const struct cv_replayer *r);
 /* From here on nothing of the log is used: a diversion (time runs virtually, entropy and input are empty). */
 void cv_replayer_divert(struct cv_replayer *r, bool on);
+/* Guest time and position at which the diversion begins: call it before cv_replayer_divert(r, true). */
+void cv_replayer_set_time(struct cv_replayer *r, const struct cv_pos *pos, uint64_t now);
 
 #endif

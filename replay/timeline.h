@@ -51,6 +51,9 @@ struct cv_timeline_config {
 	void *ctx;
 	const struct cv_board_ops *board;
 	uint64_t memory_budget; /* bytes of checkpoint pages to keep; 0: default (1 GiB) */
+	uint64_t grid;		/* instructions between checkpoints over new ground; 0: default (2^26). Doubles as the
+				 * run grows; results do not depend on it */
+	cv_engine_factory engine; /* NULL: the default engine */
 };
 
 /* Over a recording; the machine stands at its beginning. log is borrowed. */
@@ -100,6 +103,10 @@ const struct cv_divergence *cv_timeline_divergence(struct cv_timeline *t);
 size_t cv_timeline_read(struct cv_timeline *t, bool physical, uint64_t addr, void *p, size_t n);
 struct cv_machine *cv_timeline_machine(struct cv_timeline *t); /* the one that stands at the position: look only */
 struct cv_log *cv_timeline_log(struct cv_timeline *t);	       /* NULL with `run` */
+/* The replayer behind it, NULL while nothing is replayed. Look only; its output may be set. */
+struct cv_replayer *cv_timeline_replayer(struct cv_timeline *t);
+/* Checkpoints held in memory: how many, and bytes. */
+void cv_timeline_stats(struct cv_timeline *t, size_t *checkpoints, uint64_t *bytes);
 
 /* --- Changing: opens a diversion in a replay; changes the guest for good (and unrecorded: refused) while recording --- */
 int cv_timeline_write(struct cv_timeline *t, bool physical, uint64_t addr, const void *p, size_t n,

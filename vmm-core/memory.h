@@ -39,6 +39,7 @@ struct cv_memory {
 	uint32_t *dirty;	   /* [h] owned, capacity `pages`: page numbers in order of first write */
 	uint32_t ndirty;
 	uint32_t ntouched;
+	uint32_t zeroed;	   /* [h] how often cv_memory_zero ran: dirty pages before it are no longer known */
 	/* [h] called for every write that does not come from the engine itself, before cv_memory_write returns. */
 	void (*written)(void *ctx, uint32_t page, uint32_t offset, uint32_t len);
 	void *written_ctx;
