@@ -515,7 +515,7 @@ static void iret_task(struct soft_cpu *c, const struct cv_insn *i)
 	struct soft_desc d;
 	uint16_t link;
 
-	if (!soft_lin_load(c, i, c->s.seg[CV_TR].base, &link, 2, true))
+	if (!sys_load(c, i, c->s.seg[CV_TR].base, &link, 2))
 		return;
 	if ((link & 4) || !(link & 0xfffc)) {
 		soft_raise_error(c, i, EXC_TS, SEL_ERR(link));

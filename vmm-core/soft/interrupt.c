@@ -7,7 +7,8 @@
  * or #DF, or shutdown (SDM 3A table 6-5).
  *
  * For #PF the faulting address is c->fault.cr2: at the call of soft_deliver() it must still be the one that
- * soft_raise left. For #DB the causes are in s.pending_db; delivery moves them to DR6 and clears DR7.GD. RIP of the
+ * soft_raise left. For #DB the causes are in s.pending_db (or in DR6 already); delivery moves them to DR6 and clears
+ * DR7.GD. RIP of the
  * interrupted program is s.rip, for software interrupts next_rip.
  */
 #include <string.h>
@@ -54,7 +55,7 @@ static bool deliver_real(struct soft_cpu *c, const struct cv_insn *i, const stru
 
 	if (d->vector * 4 + 3 > c->s.idtr.limit)
 		return gate_fault(c, i, d, EXC_GP);
-	if (!soft_lin_load(c, i, (uint32_t)(c->s.idtr.base + d->vector * 4), entry, 4, true))
+	if (!sys_load(c, i, (uint32_t)(c->s.idtr.base + d->vector * 4), entry, 4))
 		return false;
 	frame_push(&f, d->flags);
 	frame_push(&f, c->s.seg[CV_CS].sel);
@@ -81,7 +82,7 @@ static bool load_gate(struct soft_cpu *c, const struct cv_insn *i, const struct 
 
 	if (d->vector * size + size - 1 > c->s.idtr.limit)
 		return gate_fault(c, i, d, EXC_GP);
-	if (!soft_lin_load(c, i, c->s.idtr.base + d->vector * size, gate, size, true))
+	if (!sys_load(c, i, c->s.idtr.base + d->vector * size, gate, size))
 		return false;
 	type = (unsigned)(gate[0] >> 40) & 0x1f;
 	ok = type == SYS_INT || type == SYS_TRAP;
@@ -299,7 +300,9 @@ static void note_delivered(struct soft_cpu *c, enum soft_event_type type, int ve
 {
 	if (type == SOFT_EV_EXCEPTION && vector == EXC_DB) {
 		/* The cause bits say what happened this time; BD, BS and BT stay until software clears them. */
-		c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db | DR6_FIXED;
+		if (c->s.pending_db)
+			c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
+		c->s.dr[6] |= DR6_FIXED;
 		c->s.dr[7] &= ~(uint64_t)DR7_GD;
 		c->s.pending_db = 0;
 	}

@@ -18,13 +18,13 @@ static bool bitmap_allows(struct soft_cpu *c, const struct cv_insn *i, uint16_t 
 
 	if ((tr->ar & CV_AR_UNUSABLE) || !(tr->ar & 8) || tr->limit < 0x67)
 		goto denied;
-	if (!soft_lin_load(c, i, tr->base + 0x66, &base, 2, true))
+	if (!sys_load(c, i, tr->base + 0x66, &base, 2))
 		return false;
 	at = (uint32_t)base + port / 8;
 	/* Two bytes are always read, so the last port's byte has a successor within the limit. */
 	if (at + 1 > tr->limit)
 		goto denied;
-	if (!soft_lin_load(c, i, tr->base + at, &bits, 2, true))
+	if (!sys_load(c, i, tr->base + at, &bits, 2))
 		return false;
 	if (!(bits >> (port & 7) & ((1u << n) - 1)))
 		return true;
@@ -112,26 +112,40 @@ static bool outs_once(struct soft_cpu *c, const struct cv_insn *i, uint16_t port
 	return true;
 }
 
-static void string_io(struct soft_cpu *c, const struct cv_insn *i, bool in)
+static uint64_t count_left(const struct soft_cpu *c, const struct cv_insn *i)
 {
-	bool rep = i->prefixes & (CV_PFX_REP | CV_PFX_REPNE);
-	uint16_t port = (uint16_t)c->s.gpr[CV_RDX];
-	unsigned n = io_size(i);
+	return truncate_to(c->s.gpr[CV_RCX], i->asize);
+}
 
-	if (!sys_io_allowed(c, i, port, n))
-		return;
-	while (!rep || truncate_to(c->s.gpr[CV_RCX], i->asize)) {
+static void rep_io(struct soft_cpu *c, const struct cv_insn *i, bool in, uint16_t port, unsigned n)
+{
+	while (count_left(c, i)) {
+		if (c->rep_stops && count_left(c, i) <= c->rep_stop) {
+			c->rep_left = true;
+			return;
+		}
 		if (!(in ? ins_once(c, i, port, n) : outs_once(c, i, port, n)))
 			return;
-		if (!rep)
-			break;
 		write_gpr(c, CV_RCX, i->asize, c->s.gpr[CV_RCX] - 1);
-		if (c->rep_stops && truncate_to(c->s.gpr[CV_RCX], i->asize) == c->rep_stop) {
+		if (c->watch_hit.len && count_left(c, i)) {
 			c->rep_left = true;
 			return;
 		}
 	}
 	soft_finish(c, i);
+}
+
+static void string_io(struct soft_cpu *c, const struct cv_insn *i, bool in)
+{
+	uint16_t port = (uint16_t)c->s.gpr[CV_RDX];
+	unsigned n = io_size(i);
+
+	if (!sys_io_allowed(c, i, port, n))
+		return;
+	if (i->prefixes & (CV_PFX_REP | CV_PFX_REPNE))
+		rep_io(c, i, in, port, n);
+	else if (in ? ins_once(c, i, port, n) : outs_once(c, i, port, n))
+		soft_finish(c, i);
 }
 
 void sys_op_ins(struct soft_cpu *c, const struct cv_insn *i)

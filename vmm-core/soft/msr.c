@@ -6,8 +6,8 @@
  * Every MSR here is one that CPUID announces or that processors of this family have without asking. All others, and
  * every reserved bit, are #GP(0). MTRRs and PAT are kept and mean nothing: there is no cache.
  *
- * The TSC is guest time in ns plus tsc_offset. The local APIC compares its deadline with guest time, so
- * IA32_TSC_DEADLINE is translated on its way there and back.
+ * The TSC is guest time in ns plus tsc_offset. The local APIC holds IA32_TSC_DEADLINE as software wrote it and asks for
+ * the offset itself when it arms its timer.
  */
 #include <string.h>
 
@@ -58,27 +58,15 @@ static bool is_apic_msr(uint32_t msr)
 
 static bool read_apic_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v)
 {
-	if (!c->host.irqchip || !c->host.irqchip->read_msr(c->host.irqchip_dev, msr, v))
-		return false;
-	if (msr == MSR_TSC_DEADLINE && *v)
-		*v += c->s.tsc_offset;
-	return true;
+	return c->host.irqchip && c->host.irqchip->read_msr(c->host.irqchip_dev, msr, v);
 }
 
 static bool write_apic_msr(struct soft_cpu *c, uint32_t msr, uint64_t v)
 {
-	if (!c->host.irqchip)
-		return false;
-	if (msr == MSR_TSC_DEADLINE && v) {
-		/* A deadline before guest time 0 is a past one; 0 would disarm the timer. */
-		v -= c->s.tsc_offset;
-		if ((int64_t)v <= 0)
-			v = 1;
-	}
-	return c->host.irqchip->write_msr(c->host.irqchip_dev, msr, v);
+	return c->host.irqchip && c->host.irqchip->write_msr(c->host.irqchip_dev, msr, v);
 }
 
-/* An armed deadline is a TSC value: it stays one when the TSC is moved. */
+/* An armed deadline is a TSC value: when the TSC is moved it is armed anew. */
 static void move_tsc(struct soft_cpu *c, uint64_t offset)
 {
 	uint64_t deadline = 0;

@@ -38,7 +38,7 @@ bool sys_read_desc(struct soft_cpu *c, const struct cv_insn *i, uint16_t sel, in
 		return false;
 	}
 	d->high = 0;
-	return soft_lin_load(c, i, d->linear, &d->raw, 8, true);
+	return sys_load(c, i, d->linear, &d->raw, 8);
 }
 
 bool sys_read_sysdesc(struct soft_cpu *c, const struct cv_insn *i, uint16_t sel, int vector, uint32_t ext,
@@ -52,7 +52,7 @@ bool sys_read_sysdesc(struct soft_cpu *c, const struct cv_insn *i, uint16_t sel,
 		soft_raise_error(c, i, vector, SEL_ERR(sel) | ext);
 		return false;
 	}
-	if (!soft_lin_load(c, i, d->linear, v, 16, true))
+	if (!sys_load(c, i, d->linear, v, 16))
 		return false;
 	d->raw = v[0];
 	d->high = v[1];
@@ -327,7 +327,7 @@ static int look_up(struct soft_cpu *c, const struct cv_insn *i, uint16_t sel, ui
 
 	if (!(sel & 0xfffc) || !sys_desc_address(c, sel, 8, &linear))
 		return 0;
-	return soft_lin_load(c, i, linear, raw, 8, true) ? 1 : -1;
+	return sys_load(c, i, linear, raw, 8) ? 1 : -1;
 }
 
 static void set_zf(struct soft_cpu *c, bool zf)

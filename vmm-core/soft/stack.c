@@ -111,7 +111,7 @@ static bool inner_stack_long(struct soft_cpu *c, const struct cv_insn *i, unsign
 	if (off + 7 > tr->limit)
 		return tss_fault(c, i, ext);
 	*st = (struct soft_stack){.sp_size = 8, .cpl = dpl, .fault = ext};
-	if (!soft_lin_load(c, i, tr->base + off, &st->sp, 8, true))
+	if (!sys_load(c, i, tr->base + off, &st->sp, 8))
 		return false;
 	sys_null_seg(&st->ss, (uint16_t)dpl, dpl);
 	return true;
@@ -133,7 +133,7 @@ bool sys_inner_stack(struct soft_cpu *c, const struct cv_insn *i, unsigned dpl, 
 		return inner_stack_long(c, i, dpl, ist, ext, st);
 	if (off + size + 1 > tr->limit)
 		return tss_fault(c, i, ext);
-	if (!soft_lin_load(c, i, (uint32_t)(tr->base + off), raw, size + 2, true))
+	if (!sys_load(c, i, (uint32_t)(tr->base + off), raw, size + 2))
 		return false;
 	memcpy(&sp, raw, size);
 	memcpy(&sel, raw + size, 2);

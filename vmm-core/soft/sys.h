@@ -9,6 +9,8 @@
 #ifndef CV_SOFT_SYS_H
 #define CV_SOFT_SYS_H
 
+#include <string.h>
+
 #include "vmm-core/soft/soft.h"
 
 /* A selector's error code; IDT entries have bit 1 set. */
@@ -91,6 +93,18 @@ static inline void soft_set_sp(struct soft_cpu *c, uint64_t sp)
 bool sys_load_rm16(struct soft_cpu *c, const struct cv_insn *i, uint16_t *v);
 /* Stores v to r/m: a register takes osize, memory 16 bits (SLDT, STR, SMSW, MOV from a segment register). */
 bool sys_store_rm(struct soft_cpu *c, const struct cv_insn *i, uint64_t v);
+
+/* Implicit supervisor reads (tables, TSS): what soft_lin_load does, with a look at the TLB first. */
+static inline bool sys_load(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, void *p, unsigned n)
+{
+	const struct soft_tlb_entry *e = &c->tlb[SOFT_MMU_SUPER][linear >> 12 & (SOFT_TLB_ENTRIES - 1)];
+
+	if (likely(e->rtag == ((linear + n - 1) & ~0xfffull))) {
+		memcpy(p, (const void *)(e->addend + linear), n);
+		return true;
+	}
+	return soft_lin_load(c, i, linear, p, n, true);
+}
 
 /* --- Descriptors (segment.c) --- */
 

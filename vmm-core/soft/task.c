@@ -92,7 +92,7 @@ static bool set_busy(struct soft_cpu *c, const struct cv_insn *i, uint16_t sel, 
 
 	if (!sys_desc_address(c, sel, 8, &linear))
 		return true;
-	if (!soft_lin_load(c, i, linear + 5, &access, 1, true))
+	if (!sys_load(c, i, linear + 5, &access, 1))
 		return false;
 	access = busy ? access | 2 : access & 0xfd;
 	return soft_lin_store(c, i, linear + 5, &access, 1, true);
@@ -283,7 +283,7 @@ bool sys_task_switch(struct soft_cpu *c, const struct cv_insn *i, enum soft_task
 	tr.ar |= 2;
 	if (tr.limit < (wide ? TSS32_MIN : TSS16_MIN))
 		return ts(c, i, sel, ext);
-	if (!soft_lin_load(c, i, tr.base, image, wide ? TSS32_MIN + 1 : TSS16_MIN + 1, true))
+	if (!sys_load(c, i, tr.base, image, wide ? TSS32_MIN + 1 : TSS16_MIN + 1))
 		return false;
 	decode_tss(image, wide, &t);
 	if (!leave_old(c, i, how, sel, tr.base, next_rip))
