@@ -123,6 +123,14 @@ int cv_log_find_state(struct cv_log *log, uint64_t insns, struct cv_log_checkpoi
 int cv_log_load_state(struct cv_log *log, uint64_t id, uint8_t **state, size_t *nstate,
 		      int (*fn)(void *ctx, uint32_t page, const uint8_t *data), void *ctx, struct cv_error *err);
 
+/*
+ * The connection, with the virtual table `events` (vtab.h) in it: for queries of a log opened for reading. Borrowed;
+ * NULL with err set.
+ */
+struct sqlite3 *cv_log_sqlite(struct cv_log *log, struct cv_error *err);
+/* Where the recording is, as it was given. */
+const char *cv_log_path(const struct cv_log *log);
+
 /* --- Statistics for `chronovisor info` --- */
 struct cv_log_stats {
 	uint64_t file_bytes, events, chunks, chunk_bytes, image_bytes, page_bytes, pages, checkpoints, lines;
