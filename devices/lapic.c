@@ -319,7 +319,7 @@ static void write_divide(struct cv_lapic *l, uint32_t v)
 	if (timer_mode(l) == TIMER_PERIODIC)
 		done %= l->initial;
 	l->divide = v;
-	l->loaded = now > done * tick_ns(l) ? now - done * tick_ns(l) : 0;
+	l->loaded = now - done * tick_ns(l); /* modulo 2^64: may lie before power-on */
 	timer_arm(l, now);
 }
 

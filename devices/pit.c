@@ -271,7 +271,7 @@ static void set_gate(struct cv_pit *p, struct cv_pit_channel *c, bool gate)
 		return;
 	c->loaded = now;
 	if (gate_stops(c))
-		c->loaded = now - (ticks_to_ns(c->paused) < now ? ticks_to_ns(c->paused) : now);
+		c->loaded = now - ticks_to_ns(c->paused); /* modulo 2^64: may lie before power-on */
 	else
 		c->triggered = true;
 }

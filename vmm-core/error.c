@@ -33,8 +33,14 @@ int cv_error_prefix(struct cv_error *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->msg))
-		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+	if (n >= 0 && (size_t)n + 2 < sizeof(e->msg)) {
+		char *to = e->msg + n + 2;
+		size_t room = sizeof(e->msg) - (size_t)n - 2, len = strnlen(old, room - 1);
+
+		memcpy(e->msg + n, ": ", 2);
+		memcpy(to, old, len);
+		to[len] = 0;
+	}
 	return e->code;
 }
 
