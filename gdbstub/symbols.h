@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an ELF file of the guest's kernel knows: names of addresses, and the unwind tables of its own compiler.
+ *
+ * Unwind tables come from .eh_frame, or from .debug_frame, which is rewritten into the same form. A kernel may run at
+ * another address than it was linked for (KASLR): the slide is the difference, and is added to every address of the
+ * file. Everything needed is copied: the file may go.
+ */
+#ifndef CV_SYMBOLS_H
+#define CV_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm-core/error.h"
+#include "vmm-core/state.h"
+
+struct cv_symbols;
+
+/* CV_E_BADINPUT: no ELF file for x86. A file without symbols is fine: look-ups find nothing. */
+int cv_symbols_open_file(struct cv_symbols **out, const char *path, struct cv_error *err);
+int cv_symbols_open_bytes(struct cv_symbols **out, const void *data, size_t n, struct cv_error *err);
+void cv_symbols_free(struct cv_symbols *s);
+
+/* ELFCLASS64? Decides which target description GDB must be given to accept the same file. */
+bool cv_symbols_is_64(const struct cv_symbols *s);
+
+/*
+ * Where the file's code really is. Linux: MSR LSTAR holds entry_SYSCALL_64, so the difference tells. 0 where the state
+ * says nothing.
+ */
+uint64_t cv_symbols_slide(const struct cv_symbols *s, const struct cv_vcpu_state *state);
+
+/* The function or object that contains addr (as linked): its name (borrowed) and the offset in it, or NULL. */
+const char *cv_symbols_lookup(const struct cv_symbols *s, uint64_t addr, uint64_t *offset);
+bool cv_symbols_find(const struct cv_symbols *s, const char *name, uint64_t *addr);
+
+/* One function's entry in the table: as libunwind's binary search table has it, relative to `base`. */
+struct cv_unwind_entry {
+	int32_t start, fde;
+};
+
+struct cv_unwind {
+	uint64_t base;	     /* address (as linked) of the first byte of frames */
+	const uint8_t *frames; /* borrowed: CIEs and FDEs in the form of .eh_frame */
+	size_t len;
+	const struct cv_unwind_entry *entries; /* borrowed, sorted by start */
+	size_t n;
+};
+
+/* False where the file has none (then n is 0). 64-bit files only. */
+bool cv_symbols_unwind(const struct cv_symbols *s, struct cv_unwind *u);
+
+#endif
