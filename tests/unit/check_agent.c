@@ -71,8 +71,8 @@ START_TEST(agent_each_bytecode_has_its_value)
 		{ "220522032b0327", (uint64_t)-2 },	     /* swap, sub */
 		{ "2201220222033202" "27", 1 },		     /* pick 2 */
 		{ "22012202220333" "27", 2 },		     /* rot: c a b */
-		{ "X },	     /* if_goto taken */
-		{ "220020000822092722072" "7", 9 },	     /* if_goto not taken */
+		{ "22012000082209272207" "27", 7 },	     /* if_goto taken */
+		{ "22002000082209272207" "27", 9 },	     /* if_goto not taken */
 		{ "2100052209220727", 7 },		     /* goto */
 	};
 
