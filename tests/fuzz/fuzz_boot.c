@@ -4,8 +4,10 @@
  * it is a bzImage. What must hold: no crash, an error with a message or an entry state within the first 4 GiB, and the
  * firmware tables untouched.
  *
- * Built with -fsanitize=fuzzer it is a libFuzzer target; otherwise main() runs the files given (a kept corpus).
+ * Built with -fsanitize=fuzzer (and -DCV_LIBFUZZER) it is a libFuzzer target; otherwise main() runs the files given, or
+ * without any the kept corpus under $srcdir.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,10 +92,38 @@ out:
 	return rc;
 }
 
+/* Every file of the kept corpus; one at least must be there. */
+static int run_corpus(void)
+{
+	const char *srcdir = getenv("srcdir");
+	char dir[2048], path[4096];
+	const struct dirent *entry;
+	unsigned n = 0;
+	int rc = 0;
+	DIR *d;
+
+	snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus/boot", srcdir ? srcdir : ".");
+	d = opendir(dir);
+	while (d && (entry = readdir(d))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		rc |= run_file(path);
+		n++;
+	}
+	if (d)
+		closedir(d);
+	if (!n)
+		fprintf(stderr, "fuzz_boot: no corpus in %s\n", dir);
+	return rc || !n;
+}
+
 int main(int argc, char **argv)
 {
 	int rc = 0;
 
+	if (argc == 1)
+		return run_corpus();
 	for (int i = 1; i < argc; i++)
 		rc |= run_file(argv[i]);
 	return rc;
