@@ -9,7 +9,7 @@
  *
  * The timer counts at 25 MHz over its divider, computed from (now, loaded). A periodic timer whose periods went by
  * unseen fires once and goes on in phase. The TSC deadline is compared with guest ns + the CPU's TSC offset; when a
- * guest moves its TSC, the engine says so by a write of MSR 10h or 3Bh.
+ * guest moves its TSC, the engine writes the deadline again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +29,7 @@
 #define ESR_SEND_ILLEGAL 0x20u
 #define ESR_RECV_ILLEGAL 0x40u
 #define ESR_REGISTER 0x80u
-#define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
-#define MSR_TSC_ADJUST 0x3b
 #define MSR_TSC_DEADLINE 0x6e0
 
 enum { TIMER_ONESHOT, TIMER_PERIODIC, TIMER_DEADLINE };
@@ -613,11 +611,6 @@ static bool lapic_write_msr(void *dev, uint32_t msr, uint64_t v)
 			l->tsc_deadline = v;
 			timer_arm(l, 0);
 		}
-		return true;
-	case MSR_TSC:
-	case MSR_TSC_ADJUST:
-		if (timer_mode(l) == TIMER_DEADLINE)
-			timer_arm(l, 0);
 		return true;
 	default:
 		return false;

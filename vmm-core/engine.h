@@ -29,8 +29,8 @@ struct cv_irqchip_ops {
 	uint64_t (*get_cr8)(void *dev);
 	void (*set_cr8)(void *dev, uint64_t v);
 	/*
-	 * MSR 1Bh, 6E0h, 800h..8FFh. false: #GP(0). A write of 10h or 3Bh is passed on too, after the state's tsc_offset has
-	 * changed, so that a TSC deadline follows (its answer is true).
+	 * MSR 1Bh, 6E0h, 800h..8FFh. false: #GP(0). An engine that has moved the TSC writes an armed 6E0h again, so that the
+	 * deadline follows.
 	 */
 	bool (*read_msr)(void *dev, uint32_t msr, uint64_t *v);
 	bool (*write_msr)(void *dev, uint32_t msr, uint64_t v);

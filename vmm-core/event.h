@@ -15,7 +15,7 @@
 
 enum cv_event_kind {
 	CV_EV_TSC = 1,	      /* S  value: nanoseconds of guest time that an RDTSC(P) or a read of MSR 10h saw */
-	CV_EV_CLOCK = 2,      /* S  value: nanoseconds of guest time that a device read (counter, RTC, timer write) */
+	CV_EV_CLOCK = 2,      /* S  value: nanoseconds of guest time that a device saw: counter, RTC, timer write */
 	CV_EV_ENTROPY = 3,    /* S  data: bytes of RDRAND or RDSEED */
 	CV_EV_TIME = 4,	      /* A  value: guest time in ns; deadlines up to it expire */
 	CV_EV_CONSOLE_IN = 5, /* A  data: bytes typed on the console */
