@@ -157,7 +157,8 @@ const struct cv_opcode cv_map_0f_simd[256] = {
 	[0xf4] = INT2(pmuludq),
 	[0xf5] = INT2(pmaddwd),
 	[0xf6] = INT2(psadbw),
-	[0xf7] = PFX(OPF(maskmovdqu, Pq, Nq, REG, 1), OP(maskmovdqu, Vdq, Udq, REG), NO, NO),
+	/* The third operand is the store's: DS or an override, rDI. */
+	[0xf7] = PFX(OP3F(maskmovdqu, Pq, Nq, Xb, REG, 1), OP3(maskmovdqu, Vdq, Udq, Xb, REG), NO, NO),
 	[0xf8] = INT2(psubb),
 	[0xf9] = INT2(psubw),
 	[0xfa] = INT2(psubd),
