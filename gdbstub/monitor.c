@@ -19,8 +19,6 @@ struct monitor {
 	struct cv_error err; /* set: the command failed */
 };
 
-#define FLUSH_NOTE "In GDB: maintenance flush register-cache (its registers are from the old place)\n"
-
 /* --- Reading arguments --- */
 
 static const char *skip_spaces(const char *p)
@@ -172,6 +170,16 @@ static bool number_position(struct monitor *m, const char *args, uint64_t *insns
 	return true;
 }
 
+/* Said once a session: who knows needs it no more, and `chronovisor debug` sees to it. */
+static void moved(struct monitor *m)
+{
+	do_when(m, "");
+	if (!m->s->flush_told)
+		cv_put_text(&m->out, "(A GDB without chronovisor debug's commands still shows registers from the old place: "
+				     "maintenance flush register-cache)\n");
+	m->s->flush_told = true;
+}
+
 static void do_seek(struct monitor *m, const char *args)
 {
 	const struct cv_end_info *info = cv_timeline_end(m->s->t);
@@ -200,8 +208,7 @@ static void do_seek(struct monitor *m, const char *args)
 		cv_put_text(&m->out, "interrupted\n");
 	if (stop.why == CV_TL_DIVERGED)
 		cv_put_text(&m->out, "%.500s\n", cv_timeline_divergence(m->s->t)->text);
-	do_when(m, "");
-	cv_put_text(&m->out, FLUSH_NOTE);
+	moved(m);
 }
 
 static void do_end_diversion(struct monitor *m, const char *args)
@@ -213,8 +220,7 @@ static void do_end_diversion(struct monitor *m, const char *args)
 	}
 	if (cv_timeline_end_diversion(m->s->t, &m->err) < 0)
 		return;
-	do_when(m, "");
-	cv_put_text(&m->out, FLUSH_NOTE);
+	moved(m);
 }
 
 /* --- The recording --- */

@@ -237,41 +237,47 @@ static void scan_input(struct cv_gdb *g)
 		g->in_pos = g->in_len = 0;
 }
 
-/* Reads what there is without waiting. False where nothing came. */
-static bool receive(struct cv_gdb *g)
+/* Reads what there is without waiting. */
+static void receive(struct cv_gdb *g)
 {
 	ssize_t n;
 
 	scan_input(g);
 	if (g->client < 0 || g->have_packet || g->in_len)
-		return false;
+		return;
 	n = recv(g->client, g->input, sizeof(g->input), MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
 		drop_client(g);
-		return false;
+		return;
 	}
 	if (n < 0)
-		return false;
+		return;
 	g->in_len = (size_t)n;
 	scan_input(g);
-	return true;
 }
 
 /* Waits at most ms for something on the sockets and takes it. */
 static void look(struct cv_gdb *g, int ms)
 {
 	struct epoll_event ev[4];
+	bool caller = false, closing = false;
 	int n;
 
 	scan_input(g);
 	if (g->have_packet)
 		ms = 0;
 	n = epoll_wait(g->epoll, ev, 4, ms);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		if (ev[i].data.fd == g->listener.fd)
-			accept_client(g);
+			caller = true;
+		else if (ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			closing = true;
+	}
 	if (n > 0)
 		receive(g);
+	/* A client that has hung up is served to its last packet; who calls meanwhile waits and is not turned away. */
+	if (caller && !(closing && g->holds))
+		accept_client(g);
 }
 
 bool cv_gdb_poll(void *server)

@@ -44,6 +44,7 @@ struct cv_gdb_session {
 	unsigned npoints;
 	bool extended, no_ack, phys;
 	bool killed; /* vKill: nothing runs until R or vRun */
+	bool flush_told; /* that GDB's caches are stale after a move */
 	struct cv_tl_stop stop; /* the last one; why 0: none yet */
 	struct cv_wbuf reply;	/* the packet body to send */
 	bool silent;		/* send none (k, R) */
