@@ -197,7 +197,6 @@ static void remove_recording(const char *path)
 /* Records until a run crashes, keeping that one. */
 static int loop(struct session *s, struct cv_error *err)
 {
-	struct options again = *s->o;
 	int rc = 0;
 
 	for (unsigned i = 1; i <= s->o->loop; i++) {
@@ -216,7 +215,6 @@ static int loop(struct session *s, struct cv_error *err)
 			return 0;
 		session_close(s);
 		remove_recording(s->path);
-		again.force = true;
 	}
 	return rc;
 }

@@ -187,8 +187,13 @@ static bool handle_exit(struct cv_machine *m, const struct cv_stop *until, const
 		cv_machine_end(m, CV_END_TRIPLE_FAULT, run->exit.vector);
 	if (pos.insns >= m->panic_deadline)
 		cv_machine_end(m, CV_END_CONSOLE_PANIC, 0);
-	if (m->end.kind != CV_END_NONE)
+	if (m->end.kind != CV_END_NONE) {
+		/* A device ended the run in mid-instruction; that has retired by now. */
+		m->end.pos = pos;
+		if (m->end.crash_kind == m->end.kind && m->end.kind != CV_END_CONSOLE_PANIC)
+			m->end.crash_pos = pos;
 		return false;
+	}
 	if (run->exit.kind == CV_EXIT_BREAK || run->exit.kind == CV_EXIT_WATCH) {
 		run->why = run->exit.kind == CV_EXIT_BREAK ? CV_RUN_BREAK : CV_RUN_WATCH;
 		return true;
