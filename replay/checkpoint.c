@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "replay/checkpoint.h"
+#include "replay/internal.h"
 #include "replay/pagetree.h"
 
 /* A set of page numbers: a bitmap, and a list so that emptying costs what was put in. */
@@ -195,6 +196,7 @@ static int copy_state(struct cv_checkpoints *s, struct cv_checkpoint *cp)
 {
 	struct cv_wbuf w = {0};
 
+	cv_settle_clock(s->m);
 	cv_machine_save(s->m, &w);
 	if (w.err) {
 		cv_wbuf_release(&w);

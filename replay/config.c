@@ -144,6 +144,17 @@ out:
 	return rc;
 }
 
+void cv_settle_clock(struct cv_machine *m)
+{
+	struct cv_pos pos;
+
+	if (!m->clock.virtual_clock)
+		return;
+	cv_machine_position(m, &pos);
+	if (pos.insns + m->clock.skipped > m->clock.now)
+		m->clock.now = pos.insns + m->clock.skipped;
+}
+
 void cv_config_release(struct cv_stored_config *s)
 {
 	for (unsigned i = 0; i < s->nstrings; i++)

@@ -8,7 +8,9 @@
  * the beginning two runs read the same bytes at the same positions.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* ppoll */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #endif
 #include <errno.h>
 #include <poll.h>

@@ -263,8 +263,10 @@ static int checkpoint(struct cv_recorder *r, struct cv_machine *m, const struct 
 		.has_state = pos->insns >= r->next_state,
 	};
 	struct cv_digest d;
-	int rc = cv_machine_digest_dirty(m, &d, err);
+	int rc;
 
+	cv_settle_clock(m);
+	rc = cv_machine_digest_dirty(m, &d, err);
 	if (rc)
 		return rc;
 	memcpy(cp.digest, d.b, sizeof(cp.digest));
@@ -352,8 +354,10 @@ static int put_end(struct cv_recorder *r, struct cv_machine *m, struct cv_error 
 	struct cv_event ev = {.kind = CV_EV_END, .value = (uint64_t)m->end.kind, .len = 8};
 	struct cv_digest d;
 	char text[33];
-	int rc = cv_machine_digest(m, &d, err);
+	int rc;
 
+	cv_settle_clock(m);
+	rc = cv_machine_digest(m, &d, err);
 	if (rc)
 		return rc;
 	cv_digest_text(d.b, text);

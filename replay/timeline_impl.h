@@ -66,6 +66,8 @@ struct cv_timeline {
 	uint64_t origin_check;
 
 	bool crash_shown, end_checked;
+	uint64_t unpolled; /* instructions and stops since the user was last asked */
+	unsigned stops;
 
 	/* Attached to a living machine. */
 	struct cv_machine *live_m;   /* borrowed */

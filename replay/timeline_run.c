@@ -111,23 +111,21 @@ static void next_stop(struct cv_timeline *t, const struct tl_run *r, const struc
 		stop->insns = pos->insns + 1;
 }
 
-struct pace {
-	uint64_t start, last;
-	unsigned stops;
-};
-
-static bool interrupted(struct cv_timeline *t, const struct tl_run *r, const struct cv_pos *pos, struct pace *p)
+/* Asks the user, every so many instructions and stops of all moves together. done: instructions since the last call. */
+static bool interrupted(struct cv_timeline *t, const struct tl_run *r, const struct cv_pos *start,
+			const struct cv_pos *pos, uint64_t done)
 {
 	uint64_t end;
 
-	if (pos->insns - p->last < POLL_INSNS && ++p->stops < POLL_STOPS)
+	t->unpolled += done;
+	if (t->unpolled < POLL_INSNS && ++t->stops < POLL_STOPS)
 		return false;
-	p->last = pos->insns;
-	p->stops = 0;
+	t->unpolled = 0;
+	t->stops = 0;
 	if (t->cfg.progress) {
 		end = min_u64(r->limit.insns, cv_replayer_end_insns(t->replayer));
-		if (end > p->start && pos->insns <= end)
-			t->cfg.progress(t->cfg.ctx, pos->insns - p->start, end - p->start);
+		if (end > start->insns && pos->insns <= end)
+			t->cfg.progress(t->cfg.ctx, pos->insns - start->insns, end - start->insns);
 	}
 	return t->cfg.poll && t->cfg.poll(t->cfg.ctx);
 }
@@ -199,14 +197,14 @@ int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 	struct cv_pos pos, start, end = t->origin ? tl_never : tl_known_end(t);
 	struct cv_stop stop;
 	struct cv_run run;
-	struct pace pace = {0};
+	uint64_t last;
 	bool skip = r->skip_first, ok;
 	int rc;
 
 	r->why = 0;
 	r->have_hit = false;
 	cv_machine_position(t->m, &start);
-	pace.start = pace.last = start.insns;
+	last = start.insns;
 	if (!r->step && cv_pos_cmp(&end, &r->limit) < 0)
 		r->limit = end;
 	for (;;) {
@@ -222,10 +220,11 @@ int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 			return rc;
 		if (!ok)
 			r->why = TL_DIVERGED;
-		else if (interrupted(t, r, &pos, &pace))
+		else if (interrupted(t, r, &start, &pos, pos.insns - last))
 			r->why = TL_INTERRUPTED;
 		if (r->why)
 			return 0;
+		last = pos.insns;
 		next_stop(t, r, &pos, skip, &stop);
 		rc = tl_arm(t, r->arm, err);
 		if (!rc)
