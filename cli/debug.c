@@ -44,6 +44,7 @@ static int prepare(struct debug *d, struct cv_log *log, struct cv_error *err)
 {
 	const char *init = cv_gdb_init_commands();
 	const char *tmp = getenv("TMPDIR");
+	char *name = NULL, *args = NULL;
 	uint8_t *data = NULL;
 	size_t n = 0;
 
@@ -57,11 +58,13 @@ static int prepare(struct debug *d, struct cv_log *log, struct cv_error *err)
 		return cv_error_set(err, CV_E_IO, "%s: %s", d->init, strerror(errno));
 	if (d->o->symbols)
 		return 0;
-	if (!cv_log_get_image(log, "kernel", 0, NULL, NULL, &data, &n, NULL) && n > 4 && !memcmp(data, "\177ELF", 4)) {
+	if (!cv_log_get_image(log, "kernel", 0, &name, &args, &data, &n, NULL) && n > 4 && !memcmp(data, "\177ELF", 4)) {
 		snprintf(d->kernel, sizeof(d->kernel), "%s/kernel.elf", d->dir);
 		if (write_file(d->kernel, data, n))
 			d->kernel[0] = 0;
 	}
+	free(name);
+	free(args);
 	free(data);
 	return 0;
 }
