@@ -82,9 +82,10 @@ ALL_SIZES(btc, BTC, W)
 #define SOURCE_g(bits, v, other) LOAD_g(bits, v, other)
 #define SOURCE_f(bits, v, other) LOAD_f(bits, v, other)
 
-static inline void scan_flags(struct soft_cpu *c, u64 res)
+/* ZF: the source was zero. CF, OF, SF and AF are 0 and PF is the result's: undefined, and so on Intel's processors. */
+static inline void scan_flags(struct soft_cpu *c, bool zero, unsigned result)
 {
-	soft_flags_logic(c, (s64)res);
+	soft_flags_logic(c, zero ? 0 : 0x100 | (s64)result);
 }
 
 /* A zero source leaves the destination as it is and sets ZF. */
@@ -92,21 +93,19 @@ static inline void scan_flags(struct soft_cpu *c, u64 res)
 H(bsf_##ea##bits) \
 { \
 	SOURCE_##ea(bits, v, bsf_g##bits) \
-	if (v) { \
-		u##bits r = (u##bits)__builtin_ctzll(v); \
+	unsigned r = v ? (unsigned)__builtin_ctzll(v) : 0; \
+	if (v) \
 		SET_REG##bits(r); \
-	} \
-	scan_flags(c, v); \
+	scan_flags(c, v == 0, r); \
 	SOFT_NEXT(c, i); \
 } \
 H(bsr_##ea##bits) \
 { \
 	SOURCE_##ea(bits, v, bsr_g##bits) \
-	if (v) { \
-		u##bits r = (u##bits)(63 - __builtin_clzll(v)); \
+	unsigned r = v ? 63 - (unsigned)__builtin_clzll(v) : 0; \
+	if (v) \
 		SET_REG##bits(r); \
-	} \
-	scan_flags(c, v); \
+	scan_flags(c, v == 0, r); \
 	SOFT_NEXT(c, i); \
 } \
 H(popcnt_##ea##bits) \

@@ -14,10 +14,13 @@ typedef __int128 s128;
 #define A32 ((u32)c->s.gpr[CV_RAX])
 #define A64 (c->s.gpr[CV_RAX])
 
-/* Of the product: SF, ZF, PF of its low half, CF = OF = the high half means something. */
+/*
+ * CF = OF = the high half means something. SF and PF are those of the low half, ZF and AF are 0: undefined, and so on
+ * Intel's processors.
+ */
 static inline void mul_flags(struct soft_cpu *c, s64 low, bool carry)
 {
-	soft_flags_logic(c, low);
+	soft_flags_logic(c, low ? low : 0x100);
 	c->fl.aux = (u64)carry << 63;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shifts and rotates. The count is masked to 5 bits (6 with 64-bit operands); a count of 0 changes no flags.
- * What the manuals leave undefined (OF of counts above 1, AF) is what Intel's processors give.
+ * What the manuals leave undefined is what Intel's processors give: OF is that of a shift by 1 (ROL and ROR of
+ * a register by an immediate above 1 leave it alone), AF is 0 after shifts.
  */
 #include "vmm-core/soft/exec.h"
 
@@ -9,13 +10,13 @@
 #define SHL(bits) \
 	u##bits r = n < bits ? (u##bits)((u64)a << n) : 0; \
 	bool cf = n <= bits && ((u64)a >> (bits - n)) & 1; \
-	bool of = (r >> (bits - 1)) ^ cf; \
+	bool of = ((a >> (bits - 1)) ^ (a >> (bits - 2))) & 1; \
 	soft_flags_logic(c, (s##bits)r); \
 	soft_flags_set_cf_of(c, cf, of)
 #define SHR(bits) \
 	u##bits r = n < bits ? (u##bits)((u64)a >> n) : 0; \
 	bool cf = n <= bits && ((u64)a >> (n - 1)) & 1; \
-	bool of = ((r >> (bits - 1)) ^ (r >> (bits - 2))) & 1; \
+	bool of = a >> (bits - 1); \
 	soft_flags_logic(c, (s##bits)r); \
 	soft_flags_set_cf_of(c, cf, of)
 #define SAR(bits) \
@@ -28,12 +29,12 @@
 	unsigned k = n & (bits - 1); \
 	u##bits r = k ? (u##bits)((u64)a << k | (u64)a >> (bits - k)) : a; \
 	bool cf = r & 1; \
-	soft_flags_set_cf_of(c, cf, (r >> (bits - 1)) ^ cf)
+	soft_flags_set_cf_of(c, cf, by_imm && n > 1 ? soft_of(c) : ((a >> (bits - 1)) ^ (a >> (bits - 2))) & 1)
 #define ROR(bits) \
 	unsigned k = n & (bits - 1); \
 	u##bits r = k ? (u##bits)((u64)a >> k | (u64)a << (bits - k)) : a; \
 	bool cf = (r >> (bits - 1)) & 1; \
-	soft_flags_set_cf_of(c, cf, cf ^ ((r >> (bits - 2)) & 1))
+	soft_flags_set_cf_of(c, cf, by_imm && n > 1 ? soft_of(c) : ((a >> (bits - 1)) ^ a) & 1)
 #define RCL(bits) \
 	unsigned k = n % (bits + 1); \
 	u##bits r = a; \
@@ -41,7 +42,7 @@
 		r = (u##bits)((k < bits ? (u64)a << k : 0) | (u64)soft_cf(c) << (k - 1) | \
 			      (k > 1 ? (u64)a >> (bits + 1 - k) : 0)); \
 		bool cf = ((u64)a >> (bits - k)) & 1; \
-		soft_flags_set_cf_of(c, cf, (r >> (bits - 1)) ^ cf); \
+		soft_flags_set_cf_of(c, cf, ((a >> (bits - 1)) ^ (a >> (bits - 2))) & 1); \
 	}
 #define RCR(bits) \
 	unsigned k = n % (bits + 1); \
@@ -50,18 +51,22 @@
 		r = (u##bits)((k < bits ? (u64)a >> k : 0) | (u64)soft_cf(c) << (bits - k) | \
 			      (k > 1 ? (u64)a << (bits + 1 - k) : 0)); \
 		bool cf = ((u64)a >> (k - 1)) & 1; \
-		soft_flags_set_cf_of(c, cf, ((r >> (bits - 1)) ^ (r >> (bits - 2))) & 1); \
+		soft_flags_set_cf_of(c, cf, (a >> (bits - 1)) ^ soft_cf(c)); \
 	}
 
 #define COUNT_i(bits) unsigned n = (unsigned)i->imm & (bits == 64 ? 63 : 31)
 #define COUNT_c(bits) unsigned n = (unsigned)c->s.gpr[CV_RCX] & (bits == 64 ? 63 : 31)
+#define BY_IMM_i true
+#define BY_IMM_c false
 
 #define SHIFT(name, CORE, bits) SHIFT_BY(name, CORE, bits, i) SHIFT_BY(name, CORE, bits, c)
 #define SHIFT_BY(name, CORE, bits, by) \
 H(name##_##by##_r##bits) \
 { \
 	COUNT_##by(bits); \
+	const bool by_imm = BY_IMM_##by; \
 	u##bits a = RM##bits; \
+	(void)by_imm; \
 	if (likely(n)) { \
 		CORE(bits); \
 		SET_RM##bits(r); \
@@ -76,6 +81,8 @@ H(name##_##by##_##ea##bits) \
 { \
 	MODIFY_##ea(bits, a, name##_##by##_g##bits) \
 	COUNT_##by(bits); \
+	const bool by_imm = false; \
+	(void)by_imm; \
 	if (likely(n)) { \
 		CORE(bits); \
 		WRITEBACK_##ea(bits, r); \
@@ -103,7 +110,7 @@ ALL_SIZES(rcr, RCR)
 		w = w << 16 | a; \
 	u##bits r = (u##bits)(bits == 16 ? w << n >> 32 : w << n >> bits); \
 	bool cf = (bits == 16 ? (u64)(w >> (48 - n)) : (u64)a >> (bits - n)) & 1; \
-	bool of = ((r >> (bits - 1)) ^ (a >> (bits - 1))) & 1; \
+	bool of = ((a >> (bits - 1)) ^ (a >> (bits - 2))) & 1; \
 	soft_flags_logic(c, (s##bits)r); \
 	soft_flags_set_cf_of(c, cf, of)
 #define SHRD(bits) \
@@ -112,7 +119,7 @@ ALL_SIZES(rcr, RCR)
 		w |= (unsigned __int128)a << 32; \
 	u##bits r = (u##bits)(w >> n); \
 	bool cf = (u64)(w >> (n - 1)) & 1; \
-	bool of = ((r >> (bits - 1)) ^ (a >> (bits - 1))) & 1; \
+	bool of = ((a >> (bits - 1)) ^ b) & 1; \
 	soft_flags_logic(c, (s##bits)r); \
 	soft_flags_set_cf_of(c, cf, of)
 
