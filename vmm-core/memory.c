@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest RAM: the mapping, and copies by guest-physical address that keep the dirty list and tell the engine. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "vmm-core/memory.h"
 
 #include <errno.h>
