@@ -79,6 +79,20 @@ static void ram_written(void *ctx, uint32_t page, uint32_t offset, uint32_t len)
 		m->engine->ops->ram_written(m->engine, page, offset, len);
 }
 
+static uint64_t tsc_offset(struct cv_machine *m)
+{
+	struct cv_vcpu_state s;
+
+	m->engine->ops->get_state(m->engine, &s);
+	return s.tsc_offset;
+}
+
+static void raise_nmi(struct cv_machine *m)
+{
+	m->nmi_asked = true;
+	m->engine->ops->kick(m->engine);
+}
+
 void cv_machine_position(struct cv_machine *m, struct cv_pos *pos)
 {
 	m->engine->ops->position(m->engine, pos);
@@ -185,6 +199,8 @@ int cv_machine_new_with_engine(struct cv_machine **out, const struct cv_machine_
 		goto fail;
 	m->mem.written = ram_written;
 	m->mem.written_ctx = m;
+	m->tsc_offset = tsc_offset;
+	m->raise_nmi = raise_nmi;
 	rc = board->wire(m, err);
 	if (rc)
 		goto fail;

@@ -121,6 +121,7 @@ struct cv_machine {
 	unsigned line_len;	  /* [s] */
 	uint64_t panic_deadline;  /* [s] insns at which a run that printed a panic line ends; UINT64_MAX: none */
 	bool reset_pending;	  /* [h] */
+	bool nmi_asked;		  /* [h] a device raised an NMI in the instruction that is running */
 	bool settled;		  /* [h] virtual clock: inputs and deadlines at settled_pos were applied */
 	struct cv_pos settled_pos; /* [h] */
 	struct cv_error err;	  /* [h] first host error of a callback */

@@ -15,10 +15,21 @@
 
 #include "vmm-core/machine.h"
 
-static void apply_command(struct cv_machine *m, enum cv_command cmd)
+/* An NMI that a device or the user raised becomes the CPU's, before anything can be saved or run. */
+static void take_nmi(struct cv_machine *m)
 {
 	struct cv_vcpu_state s;
 
+	if (!m->nmi_asked)
+		return;
+	m->nmi_asked = false;
+	m->engine->ops->get_state(m->engine, &s);
+	s.nmi_pending = true;
+	m->engine->ops->set_state(m->engine, &s);
+}
+
+static void apply_command(struct cv_machine *m, enum cv_command cmd)
+{
 	switch (cmd) {
 	case CV_CMD_STOP:
 		cv_machine_end(m, CV_END_STOPPED, 0);
@@ -28,9 +39,7 @@ static void apply_command(struct cv_machine *m, enum cv_command cmd)
 			m->power_button(m->power_dev);
 		break;
 	case CV_CMD_NMI:
-		m->engine->ops->get_state(m->engine, &s);
-		s.nmi_pending = true;
-		m->engine->ops->set_state(m->engine, &s);
+		m->nmi_asked = true;
 		break;
 	case CV_CMD_RESET:
 		m->reset_pending = true;
@@ -115,12 +124,14 @@ static bool idle(struct cv_machine *m, const struct cv_pos *pos, struct cv_run *
 		if (deadline > m->clock.now)
 			m->clock.skipped += deadline - m->clock.now;
 		cv_clock_advance(&m->clock, deadline);
+		take_nmi(m);
 		if (!m->irqchip->pending(m->irqchip_dev))
 			bump_sub(m);
 		return true;
 	}
 	if (m->env->ops->wait(m->env, pos, deadline, console_room(m), &ev)) {
 		apply(m, &ev);
+		take_nmi(m);
 		return true;
 	}
 	if (m->env->failed)
@@ -182,6 +193,7 @@ static bool handle_exit(struct cv_machine *m, const struct cv_stop *until, const
 {
 	struct cv_pos pos;
 
+	take_nmi(m);
 	cv_machine_position(m, &pos);
 	if (run->exit.kind == CV_EXIT_SHUTDOWN)
 		cv_machine_end(m, CV_END_TRIPLE_FAULT, run->exit.vector);
@@ -255,6 +267,7 @@ int cv_machine_run(struct cv_machine *m, const struct cv_stop *until, bool yield
 			return 0;
 		}
 		settle(m, &pos);
+		take_nmi(m);
 		if (m->reset_pending || over(m, run))
 			continue;
 		next_stop(m, until, &pos, &stop);
