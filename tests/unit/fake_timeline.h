@@ -59,7 +59,7 @@ static const uint8_t fake_code[14] = { 0x48, 0xff, 0xc0, 0x48, 0x89, 0x04, 0x25,
 static const uint8_t fake_offset[4] = { 0, 3, 11, 12 };
 static struct cv_log fake_log;
 
-static void fake_init(struct cv_timeline *t, uint64_t end)
+static inline void fake_init(struct cv_timeline *t, uint64_t end)
 {
 	memset(t, 0, sizeof(*t));
 	t->end = end;
