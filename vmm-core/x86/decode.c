@@ -340,6 +340,8 @@ static bool read_operands(struct reader *r, const struct cv_opcode *row)
 		traits |= operand_traits[row->o[k]];
 	if (traits & K_MODRM || r->has_modrm) {
 		read_modrm(r, traits);
+		if (traits & K_NOREXREG && i->reg >= 6) /* there are six segment registers */
+			return false;
 		if (i->mod == 3 ? (traits & K_MEM || row->flags & F_MEMONLY) :
 				  (traits & K_REG || row->flags & F_REGONLY))
 			return false;

@@ -9,8 +9,8 @@
 #define SYS F_SINGLE
 #define SYSBR (F_SINGLE | F_BRANCH)
 
-#define ALU(code, name) \
-	[(code) + 0] = OP(name, Eb, Gb, F_LOCK), [(code) + 1] = OP(name, Ev, Gv, F_LOCK), \
+#define ALU(code, name, lock) \
+	[(code) + 0] = OP(name, Eb, Gb, lock), [(code) + 1] = OP(name, Ev, Gv, lock), \
 	[(code) + 2] = OP(name, Gb, Eb, 0), [(code) + 3] = OP(name, Gv, Ev, 0), \
 	[(code) + 4] = OP(name, AL, Ib, 0), [(code) + 5] = OP(name, rAX, Iz, 0)
 
@@ -114,8 +114,8 @@ static const struct cv_opcode op_b8[4] = {[2] = OP(popcnt, Gv, Ev, 0)};
 static const struct cv_opcode op_c3[4] = {OP(mov, My, Gy, F_W64)};
 
 const struct cv_opcode cv_map_1[256] = {
-	ALU(0x00, add), ALU(0x08, or), ALU(0x10, adc), ALU(0x18, sbb),
-	ALU(0x20, and), ALU(0x28, sub), ALU(0x30, xor), ALU(0x38, cmp),
+	ALU(0x00, add, F_LOCK), ALU(0x08, or, F_LOCK), ALU(0x10, adc, F_LOCK), ALU(0x18, sbb, F_LOCK),
+	ALU(0x20, and, F_LOCK), ALU(0x28, sub, F_LOCK), ALU(0x30, xor, F_LOCK), ALU(0x38, cmp, 0),
 	[0x06] = OP(push_sreg, ES, none, SYS | F_NO64), [0x07] = OP(pop_sreg, ES, none, SYS | F_NO64),
 	[0x0e] = OP(push_sreg, CS, none, SYS | F_NO64),
 	[0x16] = OP(push_sreg, SS, none, SYS | F_NO64), [0x17] = OP(pop_sreg, SS, none, SYS | F_NO64),
