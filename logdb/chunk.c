@@ -29,9 +29,10 @@
 enum { COL_SITE, COL_REF, COL_NEW, COL_STEP, COL_BRANCH, COL_TIME, COL_VALUE, COL_RCX, COL_DATA, COL_BITS, COLS };
 
 enum { GUESSES = 4, SITE_REF = 4, SITE_NEW = 5 };	 /* bytes of SITE; below: the guess */
-enum { STEPS = 4, STEP_DIFF = 4 };			 /* bytes of STEP; from STEP_DIFF on: the size */
+enum { STEPS = 8, STEP_DIFF = 8 };			 /* bytes of STEP; from STEP_DIFF on: the size */
 enum { FLAG_IN_REP = 1, FLAG_DATA = 2, KIND_SHIFT = 2 }; /* first varint of NEW */
 
+#define SHORT (1u << 24) /* instructions, or ns, between two times: longer ones teach nothing */
 #define PAIR_BITS 12
 #define FIND_BITS 15	   /* the encoder's own: finds a site's number */
 #define NO_SITE 0	   /* sites are numbered from 1 */
@@ -50,7 +51,7 @@ struct followers {
 
 struct steps {
 	uint64_t insns[STEPS], branches[STEPS]; /* most recent first */
-	uint64_t ns, per;			/* guest time that went by in `per` instructions: fading sums */
+	uint64_t ns[STEPS];			/* guest time that such a step takes; 0: not known */
 };
 
 struct model {
@@ -61,7 +62,7 @@ struct model {
 	unsigned nsites, last, last2; /* sites known; site of the last event and of the one before */
 	struct cv_pos pos;	      /* of the last event */
 	uint64_t time, time_insns;    /* last guest time, and where it was */
-	uint64_t ns, per;	      /* as in steps, over all */
+	uint64_t ns, per;	      /* guest time that goes by in `per` instructions: fading sums */
 	uint64_t value[CV_EV_KINDS];  /* last of each kind */
 };
 
@@ -141,15 +142,19 @@ static struct steps *model_enter(struct model *m, unsigned site)
 	return s;
 }
 
-/* Puts a step in front; it was at place i, or is new (i = STEPS - 1: the oldest is forgotten). */
+/* Puts a step in front: the remembered one at place i, or a new one (i = STEPS), which drops the oldest. */
 static void steps_note(struct steps *s, unsigned i, uint64_t insns, uint64_t branches)
 {
-	for (; i; i--) {
+	uint64_t ns = i < STEPS ? s->ns[i] : 0;
+
+	for (i = i < STEPS ? i : STEPS - 1; i; i--) {
 		s->insns[i] = s->insns[i - 1];
 		s->branches[i] = s->branches[i - 1];
+		s->ns[i] = s->ns[i - 1];
 	}
 	s->insns[0] = insns;
 	s->branches[0] = branches;
+	s->ns[0] = ns;
 }
 
 /* Branches in a step of so many instructions, on the line through the two steps taken last. */
@@ -164,31 +169,24 @@ static uint64_t steps_branches(const struct steps *s, uint64_t insns)
 	return s->branches[0] + (uint64_t)(d * rise / run);
 }
 
-static uint64_t foresee(uint64_t insns, uint64_t ns, uint64_t per)
-{
-	return insns < 1u << 24 && per ? insns * ns / per : 0;
-}
-
+/* When: as long after the last time as this step takes, else at the pace of the last ones. */
 static uint64_t model_time(const struct model *m, const struct steps *s)
 {
 	uint64_t insns = m->pos.insns - m->time_insns;
 
-	return m->time + (s->per ? foresee(insns, s->ns, s->per) : foresee(insns, m->ns, m->per));
-}
-
-static void rate_note(uint64_t *ns, uint64_t *per, uint64_t dns, uint64_t dinsns, unsigned fade)
-{
-	*ns += dns - (*ns >> fade);
-	*per += dinsns - (*per >> fade);
+	if (s->ns[0])
+		return m->time + s->ns[0];
+	return m->time + (insns < SHORT && m->per ? insns * m->ns / m->per : 0);
 }
 
 static void model_note_time(struct model *m, struct steps *s, uint64_t time)
 {
-	uint64_t dns = time - m->time, dinsns = m->pos.insns - m->time_insns;
+	uint64_t ns = time - m->time, insns = m->pos.insns - m->time_insns;
 
-	if (m->time && dinsns && dinsns < 1u << 24 && dns < 1u << 24) {
-		rate_note(&m->ns, &m->per, dns, dinsns, 4);
-		rate_note(&s->ns, &s->per, dns, dinsns, 2);
+	if (m->time && insns && insns < SHORT && ns < SHORT) {
+		m->ns += ns - m->ns / 16;
+		m->per += insns - m->per / 16;
+		s->ns[0] = s->ns[0] ? (s->ns[0] + ns) / 2 : ns;
 	}
 	m->time = time;
 	m->time_insns = m->pos.insns;
@@ -279,7 +277,6 @@ static void encode_step(struct cv_chunk_codec *c, struct steps *s, const struct 
 	} else {
 		put_diff(c, COL_STEP, STEP_DIFF, insns - s->insns[0]);
 		put_diff(c, COL_BRANCH, 0, branches - steps_branches(s, insns));
-		i = STEPS - 1;
 	}
 	steps_note(s, i, insns, branches);
 	c->m.pos = *pos;
@@ -436,18 +433,17 @@ static unsigned decode_site(struct cv_chunk_codec *c)
 
 static void decode_step(struct cv_chunk_codec *c, struct steps *s)
 {
-	unsigned byte = get_byte(c, COL_STEP), i = byte;
+	unsigned byte = get_byte(c, COL_STEP);
 	uint64_t insns, branches;
 
 	if (byte < STEPS) {
-		insns = s->insns[i];
-		branches = s->branches[i];
+		insns = s->insns[byte];
+		branches = s->branches[byte];
 	} else {
 		insns = s->insns[0] + get_diff(c, byte - STEP_DIFF);
 		branches = steps_branches(s, insns) + get_diff(c, get_byte(c, COL_BRANCH));
-		i = STEPS - 1;
 	}
-	steps_note(s, i, insns, branches);
+	steps_note(s, byte < STEPS ? byte : STEPS, insns, branches);
 	c->m.pos.insns += insns;
 	c->m.pos.branches += branches;
 }
