@@ -14,8 +14,8 @@
 #include "vmm-core/soft/sys.h"
 
 enum {
-	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_SPEC_CTRL = 0x48,
-	MSR_PRED_CMD = 0x49, MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
+	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b,
+	MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
 	MSR_ARCH_CAPABILITIES = 0x10a, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176, MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9, MSR_MTRR_BASE0 = 0x200,
 	MSR_MTRR_LAST = 0x20f, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K_80000 = 0x258,
@@ -34,7 +34,6 @@ enum {
 /* IA32_MISC_ENABLE: branch trace and PEBS are not available; fast strings and the CPUID limit may be written. */
 #define MISC_ENABLE_FIXED 0x1800ull
 #define MISC_ENABLE_WRITABLE 0x00400001ull
-#define SPEC_CTRL_WRITABLE 0x3ull /* IBRS; STIBP, which one thread may set to no effect */
 
 /* Index into mtrr_fix, or -1. */
 static int mtrr_fix_index(uint32_t msr)
@@ -103,7 +102,6 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v)
 	case MSR_TSC: *v = read_tsc(c); break;
 	case MSR_PLATFORM_ID: *v = 0; break;
 	case MSR_TSC_ADJUST: *v = c->s.tsc_adjust; break;
-	case MSR_SPEC_CTRL: *v = c->s.spec_ctrl; break;
 	case MSR_BIOS_SIGN_ID: *v = MICROCODE_REVISION; break;
 	case MSR_PLATFORM_INFO: *v = 0; break;
 	case MSR_MTRRCAP: *v = MTRRCAP_VALUE; break;
@@ -208,8 +206,6 @@ bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v)
 	switch (msr) {
 	case MSR_TSC: move_tsc(c, v - c->host.tsc(c->host.ctx)); return true;
 	case MSR_TSC_ADJUST: move_tsc(c, c->s.tsc_offset + v - c->s.tsc_adjust); return true;
-	case MSR_SPEC_CTRL: return write_checked(&c->s.spec_ctrl, v, !(v & ~SPEC_CTRL_WRITABLE));
-	case MSR_PRED_CMD: return !(v & ~1ull); /* IBPB: no predictor to flush */
 	case MSR_BIOS_SIGN_ID: return true;	 /* software writes 0 before it asks CPUID for the revision */
 	case MSR_SYSENTER_CS: return write_checked(&c->s.sysenter_cs, (uint32_t)v, true);
 	case MSR_SYSENTER_ESP: return write_checked(&c->s.sysenter_esp, v, canonical(v));

@@ -213,12 +213,54 @@ static bool walk_long(struct soft_cpu *c, uint64_t linear, struct path *p, struc
 	return walk_64(c, linear, 4, c->s.cr3 & ((1ull << c->host.model->phys_bits) - 1) & ~0xfffull, p, w);
 }
 
+/*
+ * The common case, in one pass: long mode, no A20 mask, tables in RAM, nothing to write. false: do it the general way.
+ */
+static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_access access, unsigned mmu,
+		       struct soft_walk *w)
+{
+	const struct cv_memory *m = c->host.mem;
+	const uint64_t addr_mask = ((1ull << c->host.model->phys_bits) - 1) & ~0xfffull;
+	const uint64_t rsvd = (~addr_mask & 0x000ffffffffff000) | (c->s.efer & CV_EFER_NXE ? 0 : PTE_NX);
+	uint64_t low = m->size < CV_RAM_LOW_MAX ? m->size : CV_RAM_LOW_MAX;
+	uint64_t table = c->s.cr3 & addr_mask, all = UINT64_MAX, any = 0, e;
+	unsigned shift = 39;
+
+	for (;; shift -= 9) {
+		if (table >= low)
+			return false;
+		memcpy(&e, m->ram + table + (linear >> shift & 0x1ff) * 8, 8);
+		all &= e;
+		any |= e;
+		if (shift == 12 || (e & PTE_PS))
+			break;
+		table = e & addr_mask;
+	}
+	if (shift == 39 || (all & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (any & rsvd) ||
+	    (access == SOFT_WRITE && !(e & PTE_D)) ||
+	    (shift > 12 && (e & ((1ull << shift) - 1) & ~0x1fffull)))
+		return false;
+	w->writable = all & PTE_W;
+	w->user = all & PTE_U;
+	w->executable = !(any & PTE_NX);
+	if (!allowed(c, access, mmu, w))
+		return false;
+	finish_page(w, linear, e, e & addr_mask & ~((1ull << shift) - 1), shift);
+	w->global = w->global && (c->s.cr4 & CV_CR4_PGE);
+	return true;
+}
+
 bool soft_page_walk(struct soft_cpu *c, uint64_t linear, enum soft_access access, unsigned mmu, bool peek,
 		    struct soft_walk *w)
 {
 	struct path p;
 	bool found;
 
+	if (c->long_mode && !c->s.a20_masked) {
+		*w = (struct soft_walk){0};
+		if (walk_quick(c, linear, access, mmu, w))
+			return true;
+	}
 	*w = (struct soft_walk){.writable = true, .user = true, .executable = true, .dirty = true};
 	if (!c->paging) {
 		w->gpa = mask_a20(c, (uint32_t)linear);

@@ -4,10 +4,11 @@
  * lays its leaves out.
  *
  * What it says, and why:
- * - GenuineIntel family 6 model 2Ch stepping 2: the last Intel generation whose vector unit is SSE4.2, so that software
- *   that judges by model expects what is there, and none of the speculation errata of later models is looked for.
- * - IA32_ARCH_CAPABILITIES says that nothing leaks, which is true of a CPU that does not speculate; and enhanced IBRS,
- *   which makes kernels leave out retpolines, page-table isolation and buffer clearing.
+ * - GenuineIntel family 6 model 36h: an in-order Atom, the family of Intel's 64-bit processors that does not speculate,
+ *   as this CPU doesn't. Kernels look for no speculation erratum there and leave out every mitigation. They judge that by
+ *   model, and some of it by nothing else: Linux clears the branch history in each system call of any CPU that has
+ *   enhanced IBRS or the hypervisor bit, whatever IA32_ARCH_CAPABILITIES says.
+ * - IA32_ARCH_CAPABILITIES says that nothing leaks, for those that ask.
  * - TSC invariant, at 1 GHz by leaf 15h (25 MHz crystal, ratio 40): kernels calibrate nothing. The local APIC's timer
  *   counts the same crystal.
  * - The hypervisor bit with a signature and no interface: kernels skip microcode loading and errata of real silicon.
@@ -26,7 +27,7 @@ enum { MAX_BASIC = 0x16, LIMITED_BASIC = 3 };
 #define EXTENDED_LEAF 0x80000000u
 #define MAX_EXTENDED 0x80000008u
 
-enum { SIGNATURE = 0x000206c2, CRYSTAL_HZ = 25000000, TSC_RATIO = 40, TSC_MHZ = 1000, BUS_MHZ = 100 };
+enum { SIGNATURE = 0x00030669, CRYSTAL_HZ = 25000000, TSC_RATIO = 40, TSC_MHZ = 1000, BUS_MHZ = 100 };
 
 /* Leaf 1. */
 enum { L1C_SSE3 = BIT(0), L1C_SSSE3 = BIT(9), L1C_CX16 = BIT(13), L1C_SSE41 = BIT(19), L1C_SSE42 = BIT(20),
@@ -39,14 +40,13 @@ enum { L1D_FPU = BIT(0), L1D_DE = BIT(2), L1D_PSE = BIT(3), L1D_TSC = BIT(4), L1
        L1D_FXSR = BIT(24), L1D_SSE = BIT(25), L1D_SSE2 = BIT(26) };
 /* Leaf 7. */
 enum { L7B_FSGSBASE = BIT(0), L7B_TSC_ADJUST = BIT(1), L7B_SMEP = BIT(7), L7B_ERMS = BIT(9), L7B_RDSEED = BIT(18),
-       L7B_SMAP = BIT(20), L7C_UMIP = BIT(2), L7D_FSRM = BIT(4), L7D_SPEC_CTRL = BIT(26), L7D_ARCH_CAP = BIT(29) };
+       L7B_SMAP = BIT(20), L7C_UMIP = BIT(2), L7D_FSRM = BIT(4), L7D_ARCH_CAP = BIT(29) };
 /* Leaf 80000001h. */
 enum { X1C_LAHF64 = BIT(0), X1D_SYSCALL = BIT(11), X1D_NX = BIT(20), X1D_1G = BIT(26), X1D_RDTSCP = BIT(27),
        X1D_LM = BIT(29) };
 
 /* IA32_ARCH_CAPABILITIES (SDM 4 table 2-2). */
 #define CAP_RDCL_NO (1ull << 0)
-#define CAP_IBRS_ALL (1ull << 1)
 #define CAP_SKIP_L1DFL (1ull << 3)
 #define CAP_SSB_NO (1ull << 4)
 #define CAP_MDS_NO (1ull << 5)
@@ -70,7 +70,7 @@ static const struct cv_cpuid_model models[] = {
 		.efer_mask = CV_EFER_SCE | CV_EFER_LME | CV_EFER_LMA | CV_EFER_NXE,
 		.xcr0_mask = 3,
 		.phys_bits = 39,
-		.arch_capabilities = CAP_RDCL_NO | CAP_IBRS_ALL | CAP_SKIP_L1DFL | CAP_SSB_NO | CAP_MDS_NO |
+		.arch_capabilities = CAP_RDCL_NO | CAP_SKIP_L1DFL | CAP_SSB_NO | CAP_MDS_NO |
 				     CAP_PSCHANGE_MC_NO | CAP_TAA_NO | CAP_SBDR_SSDP_NO | CAP_FBSDP_NO | CAP_PSDP_NO |
 				     CAP_BHI_NO | CAP_PBRSB_NO | CAP_GDS_NO | CAP_RFDS_NO | CAP_ITS_NO,
 	},
@@ -175,7 +175,7 @@ static void basic(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s,
 	case 7:
 		if (subleaf == 0)
 			put(out, 0, L7B_FSGSBASE | L7B_TSC_ADJUST | L7B_SMEP | L7B_ERMS | L7B_RDSEED | L7B_SMAP, L7C_UMIP,
-			    L7D_FSRM | L7D_SPEC_CTRL | L7D_ARCH_CAP);
+			    L7D_FSRM | L7D_ARCH_CAP);
 		break;
 	case 0xb:
 		leaf_b(subleaf, out);
