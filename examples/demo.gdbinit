@@ -1,0 +1,3 @@
+set pagination off
+set confirm off
+set print frame-info short-location
