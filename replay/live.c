@@ -390,6 +390,11 @@ void cv_live_free(struct cv_live *l)
 	free(l);
 }
 
+void cv_live_flush(struct cv_live *l)
+{
+	flush(l);
+}
+
 struct cv_env *cv_live_env(struct cv_live *l)
 {
 	return &l->env;

@@ -32,6 +32,8 @@ struct cv_live;
 int cv_live_new(struct cv_live **out, const struct cv_live_config *cfg, struct cv_error *err);
 void cv_live_free(struct cv_live *l);
 struct cv_env *cv_live_env(struct cv_live *l);
+/* Writes out console bytes that wait for company. */
+void cv_live_flush(struct cv_live *l);
 /* Asynchronous-signal-safe, also from another thread: the next poll delivers CV_CMD_STOP (or another command). */
 void cv_live_command(struct cv_live *l, enum cv_command cmd);
 /* While a debugger holds the machine still, guest time stands still too. */
