@@ -16,7 +16,8 @@
  *
  * A size is the number of significant bits k of a zigzag number; its k - 1 bits below the leading one go to BITS. A
  * site is what an event has in common with its like: (kind, in_rep, has data, sub, RIP). The model remembers which
- * sites followed a pair of sites and a site, and which steps led from one site to another: guests poll in loops.
+ * sites followed a pair of sites and a site, which steps led from one site to another, and how long these took: guests
+ * poll in loops.
  */
 #include "logdb/chunk.h"
 
