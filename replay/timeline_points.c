@@ -139,13 +139,17 @@ static bool holds(struct cv_timeline *t, const struct tl_point *p)
 
 static bool match_break(struct cv_timeline *t, uint64_t addr, struct tl_hit *hit)
 {
+	struct cv_pos pos;
+
+	cv_machine_position(t->m, &pos);
+	if (pos.in_rep) /* it was shown before the first iteration */
+		return false;
 	for (size_t i = 0; i < t->npoints; i++) {
 		const struct tl_point *p = &t->points[i];
 
 		if (!is_break(p) || p->addr != addr || !holds(t, p))
 			continue;
-		*hit = (struct tl_hit){.id = p->id, .addr = addr};
-		cv_machine_position(t->m, &hit->pos);
+		*hit = (struct tl_hit){.pos = pos, .id = p->id, .addr = addr};
 		return true;
 	}
 	return false;
