@@ -5,6 +5,8 @@
  * unwind table: libunwind with remote accessors. Registers are the vCPU's, memory is the guest's, except that the bytes
  *   of the image's call frame information, and a sorted table of them (as .eh_frame_hdr would have it), are laid over
  *   the address space: at the frames' own address and at TABLE, where no guest memory can be.
+ *   libunwind takes the end of a frame for the caller's stack pointer, which is wrong where an interrupt came in
+ *   between: there the CPU has pushed it, and the walk begins again with the registers of the interrupted code.
  * frame pointer: [rbp] is the caller's rbp, [rbp + word] the return address; followed while it rises.
  * stack scan: words on the stack that point behind a CALL instruction. A guess, for code without either (Linux with its
  *   ORC tables); only where the frame pointer leads nowhere.
@@ -13,6 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "gdbstub/frames.h"
 #include "gdbstub/inspect.h"
 #include "gdbstub/packet.h"
 #include "gdbstub/regs.h"
@@ -31,6 +34,7 @@ struct walk {
 	unsigned count, most;
 	struct cv_unwind table;
 	uint64_t table_base; /* where the frames lie: with the slide */
+	uint64_t regs[UNW_X86_64_RIP + 1]; /* by libunwind's numbers: those that a walk begins with */
 };
 
 static void put_frame(struct walk *w, uint64_t pc, const char *how)
@@ -77,14 +81,12 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *value, i
 
 static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *value, int write, void *arg)
 {
-	static const uint8_t order[16] = { CV_RAX, CV_RDX, CV_RCX, CV_RBX, CV_RSI, CV_RDI, CV_RBP, CV_RSP,
-					   CV_R8,  CV_R9,  CV_R10, CV_R11, CV_R12, CV_R13, CV_R14, CV_R15 };
 	const struct walk *w = arg;
 
 	(void)as;
 	if (write || reg < 0 || reg > UNW_X86_64_RIP)
 		return -UNW_EBADREG;
-	*value = reg == UNW_X86_64_RIP ? w->in->state.rip : w->in->state.gpr[order[reg]];
+	*value = w->regs[reg];
 	return 0;
 }
 
@@ -176,39 +178,98 @@ static bool described(struct walk *w, unw_addr_space_t as, uint64_t pc)
 	return find_proc_info(as, pc, &pi, 0, w) == 0;
 }
 
-/* Follows the tables as far as they go; leaves pc, sp and bp of the last frame. False where none was found. */
-static bool walk_tables(struct walk *w, uint64_t *pc, uint64_t *sp, uint64_t *bp)
+/* Is the code at pc the end of an interrupt's way in (a frame that the CPU has made)? */
+static bool in_signal_frame(const struct walk *w, uint64_t pc)
 {
-	static const unw_accessors_t accessors = {
+	int64_t off = (int64_t)(pc - w->table_base);
+	size_t lo = 0, hi = w->table.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (w->table.entries[mid].start <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && cv_frames_is_signal(w->table.frames, w->table.len, (size_t)w->table.entries[lo - 1].fde);
+}
+
+/* Looks from sp to a little past cfa for what the CPU pushed: RIP, CS, RFLAGS, RSP, SS. */
+static bool find_pushed_sp(const struct walk *w, uint64_t sp, uint64_t cfa, uint64_t rip, uint64_t *pushed)
+{
+	uint64_t v[5];
+
+	for (unsigned i = 0; i < SCAN_WORDS && sp + 8 * (uint64_t)i <= cfa + 48; i++) {
+		if (w->in->read(w->in->ctx, sp + 8 * (uint64_t)i, v, sizeof(v)) < sizeof(v))
+			return false;
+		if (v[0] == rip && v[1] <= 0xffff && (v[2] & 2) && v[4] <= 0xffff) {
+			*pushed = v[3];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* One step up. What the frame that is left had as sp comes in; the caller's registers are in w->regs afterwards. */
+static bool step_up(struct walk *w, unw_cursor_t *cursor, unw_addr_space_t as)
+{
+	uint64_t sp = w->regs[UNW_X86_64_RSP];
+	bool signal = in_signal_frame(w, w->regs[UNW_X86_64_RIP]);
+
+	if (unw_step(cursor) <= 0)
+		return false;
+	for (int i = 0; i <= UNW_X86_64_RIP; i++) {
+		unw_word_t v;
+
+		if (unw_get_reg(cursor, i, &v) == 0)
+			w->regs[i] = v;
+	}
+	if (!w->regs[UNW_X86_64_RIP])
+		return false;
+	if (!signal)
+		return w->regs[UNW_X86_64_RSP] > sp;
+	return find_pushed_sp(w, sp, w->regs[UNW_X86_64_RSP], w->regs[UNW_X86_64_RIP], &w->regs[UNW_X86_64_RSP]) &&
+	       unw_init_remote(cursor, as, w) == 0;
+}
+
+static void begin(struct walk *w)
+{
+	static const uint8_t order[16] = { CV_RAX, CV_RDX, CV_RCX, CV_RBX, CV_RSI, CV_RDI, CV_RBP, CV_RSP,
+					   CV_R8,  CV_R9,  CV_R10, CV_R11, CV_R12, CV_R13, CV_R14, CV_R15 };
+
+	for (unsigned i = 0; i < 16; i++)
+		w->regs[i] = w->in->state.gpr[order[i]];
+	w->regs[UNW_X86_64_RIP] = w->in->state.rip;
+}
+
+/* Follows the tables as far as they go; w->regs are then those of the last frame. False where none was found. */
+static bool walk_tables(struct walk *w)
+{
+	unw_accessors_t accessors = {
 		.find_proc_info = find_proc_info, .put_unwind_info = put_unwind_info,
 		.get_dyn_info_list_addr = no_list, .access_mem = access_mem, .access_reg = access_reg,
 		.access_fpreg = no_fpreg, .resume = no_resume, .get_proc_name = no_name,
 	};
-	unw_accessors_t copy = accessors;
 	unw_addr_space_t as;
 	unw_cursor_t cursor;
-	bool any = false;
+	bool any = false, precise = true; /* a return address stands behind its call */
 
 	if (cv_code_bits(&w->in->state) != 64 || !cv_symbols_unwind(w->in->symbols, &w->table))
 		return false;
 	w->table_base = w->table.base + w->in->slide;
-	as = unw_create_addr_space(&copy, 0);
+	as = unw_create_addr_space(&accessors, 0);
 	if (!as)
 		return false;
 	unw_set_caching_policy(as, UNW_CACHE_NONE);
 	if (unw_init_remote(&cursor, as, w) == 0) {
-		while (w->count < w->most && described(w, as, any ? *pc - 1 : *pc) && unw_step(&cursor) > 0) {
-			unw_word_t ip = 0, cfa = 0, fp = 0;
+		while (w->count < w->most) {
+			uint64_t pc = w->regs[UNW_X86_64_RIP] - !precise;
 
-			unw_get_reg(&cursor, UNW_REG_IP, &ip);
-			unw_get_reg(&cursor, UNW_REG_SP, &cfa);
-			unw_get_reg(&cursor, UNW_X86_64_RBP, &fp);
-			if (!ip || (cfa <= *sp && any))
+			precise = in_signal_frame(w, pc);
+			if (!described(w, as, pc) || !step_up(w, &cursor, as))
 				break;
-			*pc = ip;
-			*sp = cfa;
-			*bp = fp;
-			put_frame(w, ip, "  (unwind table)");
+			put_frame(w, w->regs[UNW_X86_64_RIP], "  (unwind table)");
 			any = true;
 		}
 	}
@@ -287,17 +348,18 @@ void cv_inspect_put_backtrace(const struct cv_inspect *in, unsigned most, struct
 	unsigned bits = cv_code_bits(&in->state), size = bits / 8;
 	uint64_t mask = bits == 64 ? UINT64_MAX : 0xffffffff;
 	uint64_t base = bits == 64 ? 0 : in->state.seg[CV_SS].base;
-	uint64_t pc = cv_inspect_rip(in), sp = in->state.gpr[CV_RSP] & mask, bp = in->state.gpr[CV_RBP] & mask;
+	uint64_t sp, bp;
+	bool tables;
 
-	put_frame(&w, pc, "");
+	put_frame(&w, cv_inspect_rip(in), "");
 	if (bits == 16) {
 		cv_put_text(out, "(16-bit code: no way to find its callers)\n");
 		return;
 	}
-	if (!walk_tables(&w, &pc, &sp, &bp) || w.count < most) {
-		bool tables = w.count > 1;
-
-		if (!walk_pointers(&w, size, base, sp, bp) && !tables && !walk_stack(&w, size, base, sp))
-			cv_put_text(out, "(no caller found)\n");
-	}
+	begin(&w);
+	tables = walk_tables(&w);
+	sp = w.regs[UNW_X86_64_RSP] & mask;
+	bp = w.regs[UNW_X86_64_RBP] & mask;
+	if (!walk_pointers(&w, size, base, sp, bp) && !tables && !walk_stack(&w, size, base, sp))
+		cv_put_text(out, "(no caller found)\n");
 }

@@ -193,6 +193,22 @@ static bool read_fde(const uint8_t *p, size_t n, size_t at, size_t len, uint64_t
 	return true;
 }
 
+bool cv_frames_is_signal(const uint8_t *p, size_t n, size_t fde)
+{
+	size_t len = record_len(p, n, fde), cie;
+	uint32_t back;
+
+	if (len < 8)
+		return false;
+	back = word_at(p + fde + 4);
+	if (!back || back > fde + 4)
+		return false;
+	cie = fde + 4 - back;
+	len = record_len(p, n, cie);
+	/* After the version comes the augmentation string; cie_encoding has checked all the rest. */
+	return len > 10 && cie_encoding(p, n, cie) >= 0 && strchr((const char *)p + cie + 9, 'S') != NULL;
+}
+
 static int by_start(const void *a, const void *b)
 {
 	const struct cv_unwind_entry *x = a, *y = b;

@@ -3,6 +3,7 @@
 #ifndef CV_FRAMES_H
 #define CV_FRAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,7 @@ void cv_frames_from_debug_frame(uint8_t *p, size_t n);
  * CV_E_NOMEM; what cannot be read is left out.
  */
 int cv_frames_index(const uint8_t *p, size_t n, uint64_t base, struct cv_unwind_entry **entries, size_t *count);
+/* Does the FDE at this offset describe an interrupt or signal frame (augmentation 'S')? */
+bool cv_frames_is_signal(const uint8_t *p, size_t n, size_t fde);
 
 #endif

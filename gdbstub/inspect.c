@@ -178,9 +178,14 @@ static void put_insn(const struct cv_inspect *in, const cs_insn *insn, struct cv
 		bytes[3 * i + 2] = ' ';
 		bytes[3 * i + 3] = '\0';
 	}
-	cv_put_text(out, "%s %016" PRIx64, insn->address == cv_inspect_rip(in) ? "=>" : "  ", insn->address);
+	cv_put_text(out, "%s %016" PRIx64 "  %-24s %-7s ", insn->address == cv_inspect_rip(in) ? "=>" : "  ", insn->address,
+		    bytes, insn->mnemonic);
+	if (in->symbols)
+		cv_put_text(out, "%-36s", insn->op_str);
+	else
+		cv_put_text(out, "%s", insn->op_str);
 	cv_inspect_put_symbol(in, insn->address, out);
-	cv_put_text(out, "  %-24s %s %s\n", bytes, insn->mnemonic, insn->op_str);
+	cv_put_u8(out, '\n');
 }
 
 static void disassemble(const struct cv_inspect *in, csh handle, cs_insn *insn, uint64_t addr, unsigned n,

@@ -99,7 +99,7 @@ static void do_when(struct monitor *m, const char *args)
 	const struct cv_end_info *info = cv_timeline_end(t);
 
 	(void)args;
-	cv_put_text(&m->out, "position %" PRIu64, pos->insns);
+	cv_put_text(&m->out, "insns %" PRIu64, pos->insns);
 	if (pos->sub)
 		cv_put_text(&m->out, " +%" PRIu32 " deliveries", pos->sub);
 	if (pos->in_rep)
@@ -110,7 +110,7 @@ static void do_when(struct monitor *m, const char *args)
 	if (info && info->crashed)
 		cv_put_text(&m->out, "the guest crashes at %" PRIu64 ": %s\n", info->crash_pos.insns,
 			    cv_end_name(info->crash_kind));
-	if (info && info->kind != CV_END_NONE)
+	else if (info && info->kind != CV_END_NONE)
 		cv_put_text(&m->out, "the run ends at %" PRIu64 ": %s\n", info->pos.insns, cv_end_name(info->kind));
 }
 

@@ -344,15 +344,15 @@ START_TEST(monitor_commands_say_what_they_should)
 	ck_has(monitor("help"), "monitor seek");
 	ck_has(monitor(""), "monitor seek");
 	ck_has(monitor("nonsense"), "unknown monitor command");
-	ck_has(monitor("seek 50%"), "position 2000 (50.0000 % of 4000)");
-	ck_has(monitor("seek +10"), "position 2010");
-	ck_has(monitor("seek -3010"), "position 0");
-	ck_has(monitor("seek insns=0x10"), "position 16");
-	ck_has(monitor("seek event 3"), "position 300");
+	ck_has(monitor("seek 50%"), "insns 2000 (50.0000 % of 4000)");
+	ck_has(monitor("seek +10"), "insns 2010");
+	ck_has(monitor("seek -3010"), "insns 0");
+	ck_has(monitor("seek insns=0x10"), "insns 16");
+	ck_has(monitor("seek event 3"), "insns 300");
 	ck_has(monitor("seek event 30"), "there is no event 30: there are 10");
 	ck_has(monitor("seek crash"), "this run has no crash");
-	ck_has(monitor("seek end"), "position 4000");
-	ck_has(monitor("seek begin"), "position 0");
+	ck_has(monitor("seek end"), "insns 4000");
+	ck_has(monitor("seek begin"), "insns 0");
 	ck_has(monitor("seek"), "usage");
 	ck_has(monitor("seek 12abc"), "usage");
 	ck_has(monitor("when"), "replay");
@@ -369,8 +369,8 @@ START_TEST(monitor_looks_at_recording_and_machine)
 	ck_lacks(monitor("console 1"), "first line");
 	ck_has(monitor("console 1"), "second line");
 	ck_has(monitor("regs"), "r8  1122334455667788");
-	ck_has(monitor("disas 0x1000 4"), "inc rax");
-	ck_has(monitor("disas 0x1000 4"), "jmp 0x1000");
+	ck_has(monitor("disas 0x1000 4"), "inc     rax");
+	ck_has(monitor("disas 0x1000 4"), "jmp     0x1000");
 	ck_has(monitor("disas"), "=> 000000000000100b");
 	ck_has(monitor("disas 0xa000 2"), "not mapped");
 	ck_has(monitor("bt"), "#0  000000000000100b");
@@ -802,11 +802,11 @@ START_TEST(gdb_moves_in_both_directions)
 	ck_has(r, "$1 = (void (*)()) 0x1000");
 	ck_has(r, "$2 = (void (*)()) 0x100b");
 	ck_has(r, "$3 = (void (*)()) 0x1003");
-	ck_has(r, "position 101 ");
-	ck_has(r, "position 51 ");
+	ck_has(r, "insns 101 ");
+	ck_has(r, "insns 51 ");
 	ck_has(r, "No more reverse-execution history");
-	ck_has(r, "position 4000 ");
-	ck_has(r, "position 0 ");
+	ck_has(r, "insns 4000 ");
+	ck_has(r, "insns 0 ");
 }
 END_TEST
 
@@ -816,14 +816,14 @@ START_TEST(gdb_watches_and_breaks_in_both_directions)
 			    "continue\ncontinue\nwhen\nreverse-continue\nreverse-continue\nwhen\n"
 			    "delete\nbreak *0x100c if *(long *)0x2000 == 5\nreverse-continue\nwhen\np $rax\n");
 
-	ck_has(r, "position 305 ");
+	ck_has(r, "insns 305 ");
 	ck_has(r, "Old value = 76\nNew value = 77");
 	ck_has(r, "Old value = 77\nNew value = 78");
-	ck_has(r, "position 310 ");
+	ck_has(r, "insns 310 ");
 	ck_has(r, "Old value = 78\nNew value = 77");
 	ck_has(r, "Old value = 77\nNew value = 76");
-	ck_has(r, "position 305 ");
-	ck_has(r, "position 19 ");
+	ck_has(r, "insns 305 ");
+	ck_has(r, "insns 19 ");
 	ck_has(r, "$1 = 5");
 	ck_assert_uint_lt(tl.runs, 15); /* conditions were evaluated here, not in GDB */
 }
@@ -860,11 +860,11 @@ START_TEST(gdb_seeks_restarts_and_detaches)
 			    "starti\nwhen\nstepi\nwhen\ndetach\n");
 
 	ck_has(r, "$1 = 500");
-	ck_has(r, "position 300 ");
+	ck_has(r, "insns 300 ");
 	ck_has(r, "$2 = (void (*)()) 0x1003");
 	ck_has(r, "monitor end-diversion");
-	ck_has(r, "position 0 ");
-	ck_has(r, "position 1 ");
+	ck_has(r, "insns 0 ");
+	ck_has(r, "insns 1 ");
 	ck_has(r, "(Remote target) detached]");
 }
 END_TEST

@@ -87,16 +87,16 @@ START_TEST(disas_follows_the_code_size)
 {
 	memcpy(page + 0x100, "\x48\x89\xd8", 3);
 	cv_inspect_put_disas(&in, 0x10100, 1, &out);
-	ck_has(text(), "=> 0000000000010100  48 89 d8                 mov rax, rbx");
+	ck_has(text(), "=> 0000000000010100  48 89 d8                 mov     rax, rbx");
 	cv_wbuf_release(&out);
 	set_mode(32);
 	cv_inspect_put_disas(&in, 0x10100, 2, &out);
-	ck_has(text(), "dec eax");
-	ck_has(text(), "mov eax, ebx");
+	ck_has(text(), "dec     eax");
+	ck_has(text(), "mov     eax, ebx");
 	cv_wbuf_release(&out);
 	set_mode(16);
 	cv_inspect_put_disas(&in, 0x10100, 2, &out);
-	ck_has(text(), "mov ax, bx");
+	ck_has(text(), "mov     ax, bx");
 }
 END_TEST
 
@@ -116,7 +116,7 @@ START_TEST(disas_around_falls_into_step)
 	/* mov rax, imm64 (10 bytes), then nop at RIP: the bytes of the constant look like other instructions */
 	memcpy(page + 0xf6, "\x48\xb8\xe8\x01\x02\x03\x04\x05\x06\x07", 10);
 	cv_inspect_put_disas_around(&in, 0x10100, 4, 2, &out);
-	ck_has(text(), "movabs rax, 0x7060504030201e8");
+	ck_has(text(), "movabs  rax, 0x7060504030201e8");
 	ck_has(text(), "=> 0000000000010100");
 	cv_wbuf_release(&out);
 	cv_inspect_put_disas_around(&in, 0x10000, 4, 2, &out); /* nothing before it is mapped */
