@@ -339,7 +339,7 @@ struct fp80 fp80_rint(struct fp_env *e, struct fp80 a);
 struct fp80 fp80_scale(struct fp_env *e, struct fp80 a, struct fp80 b);
 /* FXTRACT: returns the significand, *exponent. */
 struct fp80 fp80_extract(struct fp_env *e, struct fp80 a, struct fp80 *exponent);
-/* FPREM (ieee: FPREM1): *cc gets C0, C1, C2, C3. */
+/* FPREM (ieee: FPREM1): *cc gets C0, C1, C2, C3; with invalid or NaN operands they stay. */
 struct fp80 fp80_rem(struct fp_env *e, struct fp80 a, struct fp80 b, bool ieee, uint16_t *cc);
 /* C3, C2, C0 as FCOM gives them. quiet: a QNaN is not invalid. */
 uint16_t fp80_compare(struct fp_env *e, struct fp80 a, struct fp80 b, bool quiet);

@@ -2,8 +2,8 @@
 /*
  * MMX: the 64-bit forms of the packed integer operations, SSE's and SSSE3's additions to them included, and the moves.
  *
- * An MMX register is the significand of an x87 register. Every instruction here but EMMS makes the x87 stack full with
- * TOP = 0, when it succeeds. Operations whose low 64 result bits depend on the low 64 operand bits alone run as the XMM
+ * An MMX register is the significand of an x87 register. Every instruction here makes the x87 stack full (EMMS:
+ * empty) with TOP = 0, when it succeeds. Operations whose low 64 result bits depend on the low 64 operand bits alone run as the XMM
  * operation; the others arrange their operands first.
  */
 #pragma GCC target("sse4.2")
@@ -314,6 +314,7 @@ FP_HANDLER(palignr_qm)
 FP_HANDLER(emms_r)
 {
 	FP_MMX();
+	fp_mmx_enter(c);
 	c->s.x87.ftw = 0;
 	return true;
 }

@@ -48,36 +48,124 @@ static uint32_t guest_controls(const struct soft_cpu *c)
 	return MXCSR_DEFAULT | (g & (MXCSR_RC | MXCSR_DAZ)) | (g & MXCSR_UM ? g & MXCSR_FTZ : 0);
 }
 
-/* What the result is made of: for telling exact tiny results, which only an unmasked underflow reports. */
-enum result { R_OTHER, R_PS, R_PD, R_SS, R_SD, R_PS_LOW };
+/* destination, source, immediate */
+typedef __m128i vector_op(__m128i a, __m128i b, unsigned imm);
 
-static bool has_denormal(__m128i v, enum result kind)
+/* How lane k of the result comes from its operands: what unmasked overflow and underflow ask. */
+enum lanes { EXACT /* neither can happen */, ADD, SUB, MUL, DIV, ADDSUB, HADD, HSUB, NARROW };
+
+struct op {
+	vector_op *run;
+	enum lanes how;
+	uint8_t lanes; /* of the result, computed ones */
+	uint8_t width; /* of a lane's operands, in bits */
+};
+
+/* --- Unmasked overflow and underflow --- */
+
+/*
+ * They are met by the value rounded with an unbounded exponent (SDM 1 4.9.1.4, 4.9.1.5): a tiny result is an underflow
+ * even if exact, and precision is lost only if the significand is too short. Lanes are computed one by one, with the
+ * x87's wide exponents for those.
+ */
+struct lane {
+	struct fp80 x, y;
+	bool subtract;
+};
+
+static struct fp80 lane_value(struct fp_env *e, __m128i v, unsigned width, unsigned k)
 {
 	uint32_t w[4];
 	uint64_t d[2];
 
 	memcpy(w, &v, 16);
 	memcpy(d, &v, 16);
-	switch (kind) {
-	case R_PS:
-	case R_PS_LOW:
-	case R_SS:
-		for (unsigned k = 0; k < (kind == R_PS ? 4 : kind == R_PS_LOW ? 2 : 1); k++)
-			if (w[k] << 1 && !(w[k] & 0x7f800000))
-				return true;
-		return false;
-	case R_PD:
-	case R_SD:
-		for (unsigned k = 0; k < (kind == R_PD ? 2 : 1); k++)
-			if (d[k] << 1 && !(d[k] & 0x7ff0000000000000ull))
-				return true;
-		return false;
-	default: return false;
+	return width == 32 ? fp80_from32(e, w[k]) : fp80_from64(e, d[k]);
+}
+
+static struct lane lane_operands(const struct op *op, __m128i a, __m128i b, unsigned k)
+{
+	struct fp_env e = {0};
+	bool horizontal = op->how == HADD || op->how == HSUB;
+	unsigned pairs = 64 / op->width, first = 2 * (k % pairs);
+	__m128i from = k < pairs ? a : b;
+
+	return (struct lane){
+		.x = horizontal ? lane_value(&e, from, op->width, first) : lane_value(&e, a, op->width, k),
+		.y = horizontal ? lane_value(&e, from, op->width, first + 1) : lane_value(&e, b, op->width, k),
+		.subtract = op->how == SUB || op->how == HSUB || (op->how == ADDSUB && !(k & 1)),
+	};
+}
+
+static struct fp80 lane_result(struct fp_env *e, const struct op *op, const struct lane *l)
+{
+	const struct fp80 zero = {0, 0};
+
+	switch (op->how) {
+	case MUL: return fp80_mul(e, l->x, l->y);
+	case DIV: return fp80_div(e, l->x, l->y);
+	case NARROW: return fp80_add(e, l->y, zero);
+	default: return l->subtract ? fp80_sub(e, l->x, l->y) : fp80_add(e, l->x, l->y);
 	}
 }
 
-/* destination, source, immediate */
-typedef __m128i vector_op(__m128i a, __m128i b, unsigned imm);
+/* OE, UE, PE of lane k. */
+static unsigned lane_flags(const struct soft_cpu *c, const struct op *op, __m128i a, __m128i b, unsigned k)
+{
+	bool narrow = op->width == 32 || op->how == NARROW;
+	uint16_t rc = (uint16_t)((c->s.mxcsr & MXCSR_RC) >> 3), masks = (c->s.mxcsr >> 7) & FSW_EXCEPTIONS;
+	struct fp_env e = {.cw = FSW_EXCEPTIONS | rc | (narrow ? 0 : 0x200)}, to = {.cw = rc | masks};
+	struct lane l = lane_operands(op, a, b, k);
+	struct fp80 r = lane_result(&e, op, &l);
+	struct fp_num n = fp80_unpack(r);
+	bool tiny = n.exp < (narrow ? -126 : -1022), huge = n.exp > (narrow ? 127 : 1023);
+
+	if (n.kind != FP_FINITE)
+		return 0;
+	if (huge && !(masks & FSW_OE))
+		return FSW_OE | (e.ex & FSW_PE);
+	if (tiny && !(masks & FSW_UE))
+		return FSW_UE | (e.ex & FSW_PE);
+	if (tiny && c->s.mxcsr & MXCSR_FTZ)
+		return FSW_UE | FSW_PE;
+	if (narrow)
+		fp80_to32(&to, r);
+	else
+		fp80_to64(&to, r);
+	return ((e.ex | to.ex) & FSW_PE) | (huge ? FSW_OE : tiny && (e.ex | to.ex) & FSW_PE ? FSW_UE : 0);
+}
+
+static __m128i zero_denormals(__m128i v, unsigned width)
+{
+	uint32_t w[4];
+	uint64_t d[2];
+
+	memcpy(w, &v, 16);
+	memcpy(d, &v, 16);
+	for (unsigned k = 0; k < 4; k++)
+		if (!(w[k] & 0x7f800000))
+			w[k] &= 0x80000000u;
+	for (unsigned k = 0; k < 2; k++)
+		if (!(d[k] & 0x7ff0000000000000ull))
+			d[k] &= 1ull << 63;
+	memcpy(&v, width == 32 ? (const void *)w : (const void *)d, 16);
+	return v;
+}
+
+static unsigned unbounded_flags(const struct soft_cpu *c, const struct op *op, __m128i a, __m128i b, unsigned flags)
+{
+	unsigned met = flags & (FSW_IE | FSW_DE | FSW_ZE);
+
+	if (c->s.mxcsr & MXCSR_DAZ) {
+		a = zero_denormals(a, op->width);
+		b = zero_denormals(b, op->width);
+	}
+	for (unsigned k = 0; k < op->lanes; k++)
+		met |= lane_flags(c, op, a, b, k);
+	return met;
+}
+
+/* --- Running --- */
 
 struct outcome {
 	__m128i v;
@@ -85,37 +173,37 @@ struct outcome {
 };
 
 /* Runs with the guest's controls and sets its flags; ok: no exception. */
-static __attribute__((noinline)) struct outcome careful(struct soft_cpu *c, const struct cv_insn *i, vector_op *op,
-							__m128i a, __m128i b, unsigned imm, enum result kind)
+static __attribute__((noinline)) struct outcome careful(struct soft_cpu *c, const struct cv_insn *i, const struct op *op,
+							__m128i a, __m128i b, unsigned imm)
 {
 	struct outcome o;
 	unsigned flags;
 
 	set_host_mxcsr(guest_controls(c));
-	o.v = op(a, b, imm);
+	o.v = op->run(a, b, imm);
 	flags = host_mxcsr() & FSW_EXCEPTIONS;
 	set_host_mxcsr(MXCSR_DEFAULT);
-	if (!(c->s.mxcsr & MXCSR_UM) && has_denormal(o.v, kind))
-		flags |= FSW_UE;
+	if (op->how != EXACT && (~c->s.mxcsr >> 7) & (FSW_OE | FSW_UE))
+		flags = unbounded_flags(c, op, a, b, flags);
 	o.ok = fp_simd_flags(c, i, flags);
 	/* The host's sticky flags stay within the guest's, so that the next operation needs no second run. */
 	set_host_mxcsr(MXCSR_DEFAULT | (flags & c->s.mxcsr));
 	return o;
 }
-static __attribute__((noinline)) void careful_to_xmm(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b,
-						     unsigned imm, enum result kind)
+static __attribute__((noinline)) void careful_to_xmm(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b,
+						     unsigned imm)
 {
-	struct outcome o = careful(c, i, op, fp_xmm(c, i->reg), b, imm, kind);
+	struct outcome o = careful(c, i, op, fp_xmm(c, i->reg), b, imm);
 
 	if (o.ok)
 		fp_set_xmm(c, i->reg, o.v);
 }
 
 /* xmm[reg] = op(xmm[reg], b) */
-FP_INLINE int to_xmm(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b, unsigned imm,
-		     enum result kind, const bool slow)
+FP_INLINE int to_xmm(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b, unsigned imm,
+		     const bool slow)
 {
-	__m128i v = op(fp_xmm(c, i->reg), b, imm);
+	__m128i v = op->run(fp_xmm(c, i->reg), b, imm);
 
 	if (plain(c)) {
 		fp_set_xmm(c, i->reg, v);
@@ -124,7 +212,7 @@ FP_INLINE int to_xmm(struct soft_cpu *c, const struct cv_insn *i, vector_op *op,
 	if (!slow)
 		return FP_MISS;
 	c->fault.vector = -1;
-	careful_to_xmm(c, i, op, b, imm, kind);
+	careful_to_xmm(c, i, op, b, imm);
 	return c->fault.vector < 0;
 }
 
@@ -134,65 +222,59 @@ FP_INLINE int to_xmm(struct soft_cpu *c, const struct cv_insn *i, vector_op *op,
 #define LOAD_SD FP_LOAD(64, v64); __m128i v = fp_from64(v64)
 #define LOAD_PS_LOW LOAD_SD
 
-/* One instruction of two operands; SRC: how memory is read; KIND: what the result is. */
-#define FLOAT_OP(name, insn, src, kind) \
+/* One instruction of two operands; src: how memory is read; then what struct op has beside the function. */
+#define FLOAT_OP(name, insn, src, ...) \
 FP_INLINE __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 { \
 	(void)imm; \
 	__asm__ volatile(insn " %1, %0" : "+x"(a) : "x"(b)); \
 	return a; \
 } \
-FP_HANDLERS(name, src, kind, 0)
+static const struct op name##_op = {name##_of, __VA_ARGS__}; \
+FP_HANDLERS(name, src, 0)
 
-#define FP_HANDLERS(name, src, kind, imm) \
+#define FP_HANDLERS(name, src, imm) \
 FP_HANDLER(name##_r) \
 { \
 	FP_SSE(); \
-	return to_xmm(c, i, name##_of, fp_xmm(c, i->rm), imm, kind, slow); \
+	return to_xmm(c, i, &name##_op, fp_xmm(c, i->rm), imm, slow); \
 } \
 FP_HANDLER(name##_m) \
 { \
 	FP_SSE(); \
 	LOAD_##src; \
-	return to_xmm(c, i, name##_of, v, imm, kind, slow); \
+	return to_xmm(c, i, &name##_op, v, imm, slow); \
 }
 
-#define FLOAT4(name) \
-	FLOAT_OP(name##ps, #name "ps", PS, R_PS) \
-	FLOAT_OP(name##pd, #name "pd", PD, R_PD) \
-	FLOAT_OP(name##ss, #name "ss", SS, R_SS) \
-	FLOAT_OP(name##sd, #name "sd", SD, R_SD)
-/* The same where no result can be tiny by computing. */
-#define FLOAT4_EXACT(name) \
-	FLOAT_OP(name##ps, #name "ps", PS, R_OTHER) \
-	FLOAT_OP(name##pd, #name "pd", PD, R_OTHER) \
-	FLOAT_OP(name##ss, #name "ss", SS, R_OTHER) \
-	FLOAT_OP(name##sd, #name "sd", SD, R_OTHER)
+#define FLOAT4(name, how) \
+	FLOAT_OP(name##ps, #name "ps", PS, how, 4, 32) \
+	FLOAT_OP(name##pd, #name "pd", PD, how, 2, 64) \
+	FLOAT_OP(name##ss, #name "ss", SS, how, 1, 32) \
+	FLOAT_OP(name##sd, #name "sd", SD, how, 1, 64)
+FLOAT4(add, ADD)
+FLOAT4(sub, SUB)
+FLOAT4(mul, MUL)
+FLOAT4(div, DIV)
+FLOAT4(min, EXACT)
+FLOAT4(max, EXACT)
+FLOAT4(sqrt, EXACT)
+FLOAT_OP(addsubps, "addsubps", PS, ADDSUB, 4, 32)
+FLOAT_OP(addsubpd, "addsubpd", PD, ADDSUB, 2, 64)
+FLOAT_OP(haddps, "haddps", PS, HADD, 4, 32)
+FLOAT_OP(haddpd, "haddpd", PD, HADD, 2, 64)
+FLOAT_OP(hsubps, "hsubps", PS, HSUB, 4, 32)
+FLOAT_OP(hsubpd, "hsubpd", PD, HSUB, 2, 64)
 
-FLOAT4(add)
-FLOAT4(sub)
-FLOAT4(mul)
-FLOAT4(div)
-FLOAT4_EXACT(min)
-FLOAT4_EXACT(max)
-FLOAT4_EXACT(sqrt)
-FLOAT_OP(addsubps, "addsubps", PS, R_PS)
-FLOAT_OP(addsubpd, "addsubpd", PD, R_PD)
-FLOAT_OP(haddps, "haddps", PS, R_PS)
-FLOAT_OP(haddpd, "haddpd", PD, R_PD)
-FLOAT_OP(hsubps, "hsubps", PS, R_PS)
-FLOAT_OP(hsubpd, "hsubpd", PD, R_PD)
-
-FLOAT_OP(cvtps2pd, "cvtps2pd", PS_LOW, R_OTHER)
-FLOAT_OP(cvtpd2ps, "cvtpd2ps", PD, R_PS_LOW)
-FLOAT_OP(cvtss2sd, "cvtss2sd", SS, R_OTHER)
-FLOAT_OP(cvtsd2ss, "cvtsd2ss", SD, R_SS)
-FLOAT_OP(cvtdq2ps, "cvtdq2ps", PS, R_OTHER)
-FLOAT_OP(cvtps2dq, "cvtps2dq", PS, R_OTHER)
-FLOAT_OP(cvttps2dq, "cvttps2dq", PS, R_OTHER)
-FLOAT_OP(cvtdq2pd, "cvtdq2pd", PS_LOW, R_OTHER)
-FLOAT_OP(cvtpd2dq, "cvtpd2dq", PD, R_OTHER)
-FLOAT_OP(cvttpd2dq, "cvttpd2dq", PD, R_OTHER)
+FLOAT_OP(cvtps2pd, "cvtps2pd", PS_LOW, EXACT, 0, 0)
+FLOAT_OP(cvtpd2ps, "cvtpd2ps", PD, NARROW, 2, 64)
+FLOAT_OP(cvtss2sd, "cvtss2sd", SS, EXACT, 0, 0)
+FLOAT_OP(cvtsd2ss, "cvtsd2ss", SD, NARROW, 1, 64)
+FLOAT_OP(cvtdq2ps, "cvtdq2ps", PS, EXACT, 0, 0)
+FLOAT_OP(cvtps2dq, "cvtps2dq", PS, EXACT, 0, 0)
+FLOAT_OP(cvttps2dq, "cvttps2dq", PS, EXACT, 0, 0)
+FLOAT_OP(cvtdq2pd, "cvtdq2pd", PS_LOW, EXACT, 0, 0)
+FLOAT_OP(cvtpd2dq, "cvtpd2dq", PD, EXACT, 0, 0)
+FLOAT_OP(cvttpd2dq, "cvttpd2dq", PD, EXACT, 0, 0)
 
 /* --- With an immediate: one host instruction for each value that means something --- */
 
@@ -205,7 +287,8 @@ static __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 	} \
 	return a; \
 } \
-FP_HANDLERS(name, src, R_OTHER, (unsigned)i->imm)
+static const struct op name##_op = {name##_of, EXACT, 0, 0}; \
+FP_HANDLERS(name, src, (unsigned)i->imm)
 CMP_OP(cmpps, "cmpps", PS)
 CMP_OP(cmppd, "cmppd", PD)
 CMP_OP(cmpss, "cmpss", SS)
@@ -221,7 +304,8 @@ static __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 	} \
 	return a; \
 } \
-FP_HANDLERS(name, src, R_OTHER, (unsigned)i->imm)
+static const struct op name##_op = {name##_of, EXACT, 0, 0}; \
+FP_HANDLERS(name, src, (unsigned)i->imm)
 ROUND_OP(roundps, "roundps", PS)
 ROUND_OP(roundpd, "roundpd", PD)
 ROUND_OP(roundss, "roundss", SS)
@@ -229,7 +313,8 @@ ROUND_OP(roundsd, "roundsd", SD)
 
 /*
  * Dot products: multiply, then add in the SDM's order, each stage with its own exceptions. Elements that imm leaves out of
- * the product are 0, and 0 * 0 meets nothing.
+ * the product are 0, and 0 * 0 meets nothing. Every lane adds all products, in an order of operands that decides which of
+ * several NaNs it gets: Intel's.
  */
 static __m128i keep_elements(__m128i v, unsigned imm, unsigned elements)
 {
@@ -242,14 +327,24 @@ static __m128i keep_elements(__m128i v, unsigned imm, unsigned elements)
 	memcpy(&v, w, 16);
 	return v;
 }
+static __m128i swap_within(__m128i v) /* lanes 1 0 3 2 */
+{
+	return _mm_shuffle_epi32(v, 0xb1);
+}
+static __m128i swap_halves(__m128i v)
+{
+	return _mm_shuffle_epi32(v, 0x4e);
+}
 static bool dot_ps(struct soft_cpu *c, const struct cv_insn *i, __m128i b)
 {
 	unsigned imm = (unsigned)i->imm;
-	struct outcome o = careful(c, i, mulps_of, keep_elements(fp_xmm(c, i->reg), imm >> 4, 4),
-				   keep_elements(b, imm >> 4, 4), 0, R_PS);
+	struct outcome o = careful(c, i, &mulps_op, keep_elements(fp_xmm(c, i->reg), imm >> 4, 4),
+				   keep_elements(b, imm >> 4, 4), 0);
 
-	for (unsigned stage = 0; stage < 2 && o.ok; stage++)
-		o = careful(c, i, haddps_of, o.v, o.v, 0, R_PS);
+	if (o.ok)
+		o = careful(c, i, &addps_op, swap_within(o.v), o.v, 0);
+	if (o.ok)
+		o = careful(c, i, &addps_op, o.v, swap_halves(o.v), 0);
 	if (o.ok)
 		fp_set_xmm(c, i->reg, keep_elements(o.v, imm, 4));
 	return o.ok;
@@ -257,11 +352,11 @@ static bool dot_ps(struct soft_cpu *c, const struct cv_insn *i, __m128i b)
 static bool dot_pd(struct soft_cpu *c, const struct cv_insn *i, __m128i b)
 {
 	unsigned imm = (unsigned)i->imm;
-	struct outcome o = careful(c, i, mulpd_of, keep_elements(fp_xmm(c, i->reg), imm >> 4, 2),
-				   keep_elements(b, imm >> 4, 2), 0, R_PD);
+	struct outcome o = careful(c, i, &mulpd_op, keep_elements(fp_xmm(c, i->reg), imm >> 4, 2),
+				   keep_elements(b, imm >> 4, 2), 0);
 
 	if (o.ok)
-		o = careful(c, i, haddpd_of, o.v, o.v, 0, R_PD);
+		o = careful(c, i, &addpd_op, swap_halves(o.v), o.v, 0);
 	if (o.ok)
 		fp_set_xmm(c, i->reg, keep_elements(o.v, imm, 2));
 	return o.ok;
@@ -300,27 +395,28 @@ FP_INLINE __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 	__asm__ volatile(insn " %4, %3" : "=@ccc"(cf), "=@ccz"(zf), "=@ccp"(pf) : "x"(a), "x"(b)); \
 	return _mm_cvtsi32_si128((cf ? CV_FLAG_CF : 0) | (zf ? CV_FLAG_ZF : 0) | (pf ? CV_FLAG_PF : 0)); \
 } \
+static const struct op name##_op = {name##_of, EXACT, 0, 0}; \
 FP_HANDLER(name##_r) \
 { \
 	FP_SSE(); \
-	return to_flags(c, i, name##_of, fp_xmm(c, i->rm), slow); \
+	return to_flags(c, i, &name##_op, fp_xmm(c, i->rm), slow); \
 } \
 FP_HANDLER(name##_m) \
 { \
 	FP_SSE(); \
 	LOAD_##src; \
-	return to_flags(c, i, name##_of, v, slow); \
+	return to_flags(c, i, &name##_op, v, slow); \
 }
-static __attribute__((noinline)) void careful_to_flags(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b)
+static __attribute__((noinline)) void careful_to_flags(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b)
 {
-	struct outcome o = careful(c, i, op, fp_xmm(c, i->reg), b, 0, R_OTHER);
+	struct outcome o = careful(c, i, op, fp_xmm(c, i->reg), b, 0);
 
 	if (o.ok)
 		soft_set_arith(c, (unsigned)_mm_cvtsi128_si32(o.v));
 }
-FP_INLINE int to_flags(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b, const bool slow)
+FP_INLINE int to_flags(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b, const bool slow)
 {
-	__m128i v = op(fp_xmm(c, i->reg), b, 0);
+	__m128i v = op->run(fp_xmm(c, i->reg), b, 0);
 
 	if (plain(c)) {
 		soft_set_arith(c, (unsigned)_mm_cvtsi128_si32(v));
@@ -340,7 +436,7 @@ COMPARE_OP(comisd, "comisd", SD)
 /* --- Conversion from and to general registers --- */
 
 /* imm: 8 for a 64-bit integer */
-#define FROM_INT_OP(name, insn, kind) \
+#define FROM_INT_OP(name, insn) \
 FP_INLINE __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 { \
 	uint64_t n = fp_low64(b); \
@@ -351,34 +447,35 @@ FP_INLINE __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 		__asm__ volatile(insn "l %k1, %0" : "+x"(a) : "r"(n)); \
 	return a; \
 } \
+static const struct op name##_op = {name##_of, EXACT, 0, 0}; \
 FP_HANDLER(name##_r) \
 { \
 	FP_SSE(); \
-	return to_xmm(c, i, name##_of, fp_from64(c->s.gpr[i->rm]), i->rex & 8, kind, slow); \
+	return to_xmm(c, i, &name##_op, fp_from64(c->s.gpr[i->rm]), i->rex & 8, slow); \
 } \
 FP_HANDLER(name##_m) \
 { \
 	FP_SSE(); \
 	if (i->rex & 8) { \
 		FP_LOAD(64, v); \
-		return to_xmm(c, i, name##_of, fp_from64(v), 8, kind, slow); \
+		return to_xmm(c, i, &name##_op, fp_from64(v), 8, slow); \
 	} \
 	FP_LOAD(32, v); \
-	return to_xmm(c, i, name##_of, fp_from64(v), 0, kind, slow); \
+	return to_xmm(c, i, &name##_op, fp_from64(v), 0, slow); \
 }
-FROM_INT_OP(cvtsi2ss, "cvtsi2ss", R_OTHER)
-FROM_INT_OP(cvtsi2sd, "cvtsi2sd", R_OTHER)
+FROM_INT_OP(cvtsi2ss, "cvtsi2ss")
+FROM_INT_OP(cvtsi2sd, "cvtsi2sd")
 
-static __attribute__((noinline)) void careful_to_gpr(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b)
+static __attribute__((noinline)) void careful_to_gpr(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b)
 {
-	struct outcome o = careful(c, i, op, b, b, i->rex & 8, R_OTHER);
+	struct outcome o = careful(c, i, op, b, b, i->rex & 8);
 
 	if (o.ok)
 		fp_set_gpr(c, i, i->reg, fp_low64(o.v));
 }
-FP_INLINE int to_gpr(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b, const bool slow)
+FP_INLINE int to_gpr(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b, const bool slow)
 {
-	__m128i v = op(b, b, i->rex & 8);
+	__m128i v = op->run(b, b, i->rex & 8);
 
 	if (plain(c)) {
 		fp_set_gpr(c, i, i->reg, fp_low64(v));
@@ -402,16 +499,17 @@ FP_INLINE __m128i name##_of(__m128i a, __m128i b, unsigned imm) \
 		__asm__ volatile(insn " %1, %k0" : "=r"(n) : "x"(b)); \
 	return fp_from64(n); \
 } \
+static const struct op name##_op = {name##_of, EXACT, 0, 0}; \
 FP_HANDLER(name##_r) \
 { \
 	FP_SSE(); \
-	return to_gpr(c, i, name##_of, fp_xmm(c, i->rm), slow); \
+	return to_gpr(c, i, &name##_op, fp_xmm(c, i->rm), slow); \
 } \
 FP_HANDLER(name##_m) \
 { \
 	FP_SSE(); \
 	LOAD_##src; \
-	return to_gpr(c, i, name##_of, v, slow); \
+	return to_gpr(c, i, &name##_op, v, slow); \
 }
 TO_INT_OP(cvtss2si, "cvtss2si", SS)
 TO_INT_OP(cvttss2si, "cvttss2si", SS)
@@ -427,38 +525,37 @@ static __m128i pi2ps(__m128i a, __m128i b, unsigned imm)
 	__asm__ volatile("cvtdq2ps %1, %1\n\tmovsd %1, %0" : "+x"(a), "+x"(b));
 	return a;
 }
+static const struct op pi2ps_op = {pi2ps, EXACT, 0, 0};
 FP_HANDLER(cvtpi2ps_r)
 {
 	FP_SSE();
 	FP_MMX();
 	fp_mmx_enter(c);
-	return to_xmm(c, i, pi2ps, fp_from64(fp_mm(c, i->rm)), 0, R_OTHER, slow);
+	return to_xmm(c, i, &pi2ps_op, fp_from64(fp_mm(c, i->rm)), 0, slow);
 }
-FP_HANDLER(cvtpi2ps_m)
+FP_HANDLER(cvtpi2ps_m) /* touches no MMX state, as cvtpi2pd_m */
 {
 	FP_SSE();
-	FP_MMX();
 	FP_LOAD(64, v);
-	fp_mmx_enter(c);
-	return to_xmm(c, i, pi2ps, fp_from64(v), 0, R_OTHER, slow);
+	return to_xmm(c, i, &pi2ps_op, fp_from64(v), 0, slow);
 }
 FP_HANDLER(cvtpi2pd_r)
 {
 	FP_SSE();
 	FP_MMX();
 	fp_mmx_enter(c);
-	return to_xmm(c, i, cvtdq2pd_of, fp_from64(fp_mm(c, i->rm)), 0, R_OTHER, slow);
+	return to_xmm(c, i, &cvtdq2pd_op, fp_from64(fp_mm(c, i->rm)), 0, slow);
 }
 FP_HANDLER(cvtpi2pd_m) /* touches no MMX state */
 {
 	FP_SSE();
 	FP_LOAD(64, v);
-	return to_xmm(c, i, cvtdq2pd_of, fp_from64(v), 0, R_OTHER, slow);
+	return to_xmm(c, i, &cvtdq2pd_op, fp_from64(v), 0, slow);
 }
 
-static bool to_mm(struct soft_cpu *c, const struct cv_insn *i, vector_op *op, __m128i b)
+static bool to_mm(struct soft_cpu *c, const struct cv_insn *i, const struct op *op, __m128i b)
 {
-	struct outcome o = careful(c, i, op, b, b, 0, R_OTHER);
+	struct outcome o = careful(c, i, op, b, b, 0);
 
 	fp_mmx_enter(c);
 	if (o.ok)
@@ -479,10 +576,10 @@ FP_HANDLER(name##_m) \
 	LOAD_##src; \
 	return to_mm(c, i, op, v); \
 }
-TO_MM_OP(cvtps2pi, cvtps2dq_of, _mm_move_epi64(fp_xmm(c, i->rm)), PS_LOW)
-TO_MM_OP(cvttps2pi, cvttps2dq_of, _mm_move_epi64(fp_xmm(c, i->rm)), PS_LOW)
-TO_MM_OP(cvtpd2pi, cvtpd2dq_of, fp_xmm(c, i->rm), PD)
-TO_MM_OP(cvttpd2pi, cvttpd2dq_of, fp_xmm(c, i->rm), PD)
+TO_MM_OP(cvtps2pi, &cvtps2dq_op, _mm_move_epi64(fp_xmm(c, i->rm)), PS_LOW)
+TO_MM_OP(cvttps2pi, &cvttps2dq_op, _mm_move_epi64(fp_xmm(c, i->rm)), PS_LOW)
+TO_MM_OP(cvtpd2pi, &cvtpd2dq_op, fp_xmm(c, i->rm), PD)
+TO_MM_OP(cvttpd2pi, &cvttpd2dq_op, fp_xmm(c, i->rm), PD)
 
 /* --- RCP and RSQRT --- */
 

@@ -43,11 +43,10 @@ void x87_update_es(struct cv_x87 *f)
 		f->fsw |= FSW_ES | FSW_B;
 }
 
-void x87_begin(struct soft_cpu *c, const struct cv_insn *i)
+static void note_pointers(struct soft_cpu *c, const struct cv_insn *i)
 {
 	struct cv_x87 *f = &c->s.x87;
 
-	f->fsw &= (uint16_t)~FSW_C1;
 	f->fop = (uint16_t)((i->opcode & 7) << 8 | i->modrm);
 	f->fip = soft_rip(c, i);
 	f->fcs = 0;
@@ -55,6 +54,12 @@ void x87_begin(struct soft_cpu *c, const struct cv_insn *i)
 		f->fdp = soft_ea(c, i);
 		f->fds = 0;
 	}
+}
+
+void x87_begin(struct soft_cpu *c, const struct cv_insn *i)
+{
+	note_pointers(c, i);
+	c->s.x87.fsw &= (uint16_t)~FSW_C1;
 }
 
 bool x87_commit(struct soft_cpu *c, const struct fp_env *env)
@@ -284,18 +289,17 @@ static void compare_flags(struct soft_cpu *c, const struct cv_insn *i, bool quie
 	uint16_t cc = FSW_C0 | FSW_C2 | FSW_C3;
 	bool ok;
 
-	x87_begin(c, i);
+	note_pointers(c, i); /* C1 stays as it is */
 	if (x87_empty(c, 0) || x87_empty(c, sti)) {
 		ok = x87_underflow(c);
 	} else {
 		cc = fp80_compare(&e, x87_get(c, 0), x87_get(c, sti), quiet);
 		ok = x87_commit(c, &e);
 	}
-	if (!ok)
-		return;
+	/* Even with an exception that is not masked; only the pop is left out then. */
 	soft_set_arith(c, (cc & FSW_C0 ? CV_FLAG_CF : 0) | (cc & FSW_C2 ? CV_FLAG_PF : 0) |
 			  (cc & FSW_C3 ? CV_FLAG_ZF : 0));
-	if (pop)
+	if (pop && ok)
 		x87_pop(c);
 }
 #define COMPARE_FLAGS(name, quiet, pop) \
@@ -345,7 +349,7 @@ FP_HANDLER(fld_r)
 
 	FP_X87();
 	v = x87_get(c, sti);
-	if (x87_empty(c, 7) && x87_empty(c, sti)) {
+	if (x87_empty(c, sti)) { /* even where the stack is full, too */
 		x87_begin(c, i);
 		if (x87_underflow(c))
 			x87_push(c, fp80_indefinite);
@@ -381,6 +385,10 @@ static void store_stack(struct soft_cpu *c, const struct cv_insn *i, bool pop)
 	struct fp80 v = x87_get(c, 0);
 
 	x87_begin(c, i);
+	if (x87_empty(c, 0) && i->opcode == 0xd9) { /* D9 D8+i knows no underflow: it only pops */
+		x87_pop(c);
+		return;
+	}
 	if (x87_empty(c, 0)) {
 		if (!x87_underflow(c))
 			return;
@@ -425,13 +433,14 @@ FP_HANDLER(fxch_r)
 	return true;
 }
 
+/* C1 stays as it is, but for a stack fault. */
 #define FCMOV(name, condition) \
 FP_HANDLER(name##_r) \
 { \
 	unsigned sti = i->rm & 7; \
 \
 	FP_X87(); \
-	x87_begin(c, i); \
+	note_pointers(c, i); \
 	if (x87_empty(c, 0) || x87_empty(c, sti)) { \
 		if (x87_underflow(c)) \
 			x87_set(c, 0, fp80_indefinite); \
@@ -559,20 +568,21 @@ static void remainder_of(struct soft_cpu *c, const struct cv_insn *i, bool ieee)
 {
 	struct fp_env e = env_of(c);
 	struct fp80 r;
-	uint16_t cc;
+	uint16_t cc = c->s.x87.fsw & (FSW_C0 | FSW_C3);
 
 	x87_begin(c, i);
+	c->s.x87.fsw &= (uint16_t)~FSW_C2;
 	if (x87_empty(c, 0) || x87_empty(c, 1)) {
-		set_cc(c, 0);
 		if (x87_underflow(c))
 			x87_set(c, 0, fp80_indefinite);
 		return;
 	}
 	r = fp80_rem(&e, x87_get(c, 0), x87_get(c, 1), ieee, &cc);
-	e.ex &= (uint16_t)~FSW_C1; /* C1 is a bit of the quotient */
-	set_cc(c, cc);
-	if (x87_commit(c, &e))
-		x87_set(c, 0, r);
+	e.ex = (uint16_t)((e.ex & ~FSW_C1) | (cc & FSW_C1)); /* C1 is a bit of the quotient */
+	if (!x87_commit(c, &e))
+		return;
+	set_cc(c, cc & ~FSW_C1);
+	x87_set(c, 0, r);
 }
 FP_HANDLER(fprem_r)
 {

@@ -124,12 +124,15 @@ static struct fp80 overflow(struct fp_env *e, unsigned bits, bool sign, int bias
 
 	e->ex |= FSW_OE;
 	if (!(e->cw & FSW_OE)) {
+		if (biased - WRAP >= EXP_MAX) {
+			/* Even the biased exponent is too large (FSCALE). */
+			e->ex |= FSW_PE | FSW_C1;
+			return make_inf(sign);
+		}
 		if (r.inexact)
 			e->ex |= FSW_PE;
 		if (r.up)
 			e->ex |= FSW_C1;
-		if (biased - WRAP >= EXP_MAX)
-			return make_inf(sign);
 		return make(sign, (unsigned)(biased - WRAP), r.sig);
 	}
 	e->ex |= FSW_PE;
@@ -178,8 +181,10 @@ struct fp80 fp80_round(struct fp_env *e, unsigned bits, bool sign, int exp, uint
 	if (after < 1) {
 		e->ex |= FSW_UE;
 		after += WRAP;
-		if (after < 1)
+		if (after < 1) {
+			e->ex |= FSW_PE;
 			return make_zero(sign);
+		}
 	}
 	return make(sign, (unsigned)after, r.sig);
 }
@@ -753,11 +758,11 @@ struct fp80 fp80_rem(struct fp_env *e, struct fp80 a, struct fp80 b, bool ieee, 
 	struct fp_num x = fp80_unpack(a), y = fp80_unpack(b);
 	struct fp80 r;
 
-	*cc = 0;
 	if (special(e, a, b, &x, &y, &r))
 		return r;
 	if (x.kind == FP_INF || y.kind == FP_ZERO)
 		return fp80_invalid(e);
+	*cc = 0;
 	note_denormals(e, &x, &y);
 	if (x.kind == FP_ZERO)
 		return a;

@@ -24,7 +24,8 @@ static void push(struct soft_cpu *c, const struct cv_insn *i, struct fp80 v, con
 			x87_push(c, fp80_indefinite);
 		return;
 	}
-	if (x87_commit(c, e))
+	/* A denormal is loaded even where that exception is not masked. */
+	if (x87_commit(c, e) || !(e->ex & FSW_IE))
 		x87_push(c, v);
 }
 
