@@ -244,6 +244,25 @@ static int place_file(struct cv_log *log, const char *from, bool force, struct c
 	return cv_error_set(err, CV_E_IO, "%s: can't create it: %s", log->path, strerror(errno));
 }
 
+/* SQLite would only say that it can't open the file. */
+static int check_directory(struct cv_log *log, struct cv_error *err)
+{
+	char *name = strdup(log->path), *slash = name ? strrchr(name, '/') : NULL;
+	const char *directory = ".";
+	int rc = 0;
+
+	if (!name)
+		return log_nomem(log, err);
+	if (slash) {
+		slash[slash == name] = '\0';
+		directory = name;
+	}
+	if (access(directory, W_OK | X_OK))
+		rc = cv_error_set(err, CV_E_IO, "%s: can't write to its directory: %s", log->path, strerror(errno));
+	free(name);
+	return rc;
+}
+
 /* The file under its name, whole. */
 static int make(struct cv_log *log, bool force, struct cv_error *err)
 {
@@ -253,6 +272,8 @@ static int make(struct cv_log *log, bool force, struct cv_error *err)
 	if (!draft)
 		return log_nomem(log, err);
 	rc = check_target(log, force, err);
+	if (!rc)
+		rc = check_directory(log, err);
 	if (!rc && unlink(draft) && errno != ENOENT)
 		rc = cv_error_set(err, CV_E_IO, "%s: can't create it: %s", log->path, strerror(errno));
 	if (!rc)
