@@ -120,6 +120,7 @@ static int power_on(struct cv_machine *m, const struct cv_pos *pos, struct cv_er
 		m->board->write_tables(m, &fw);
 	memset(&cpu, 0, sizeof(cpu));
 	cv_vcpu_reset(&cpu);
+	cv_cpuid_firmware_state(m->model, &cpu);
 	rc = cv_boot_load(&m->config.images, &fw, &m->mem, &cpu, err);
 	if (rc)
 		return rc;
