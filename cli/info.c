@@ -45,8 +45,8 @@ static void print_stats(const struct cv_log_stats *st)
 int cmd_info(const struct options *o)
 {
 	static const char *const shown[][2] = {
-		{"version", "version"}, {"clock", "clock"},	{"memory", "ram_size"},	 {"cpu", "cpu"},
-		{"engine", "engine"},	{"command line", "cmdline"}, {"epoch", "epoch"}, {"end", "end"},
+		{"recorded by", "recorder_version"}, {"clock", "clock"}, {"memory", "ram_size"}, {"cpu", "cpu"},
+		{"command line", "cmdline"}, {"epoch", "epoch"}, {"final digest", "final_digest"},
 	};
 	struct cv_error err = {0};
 	struct cv_log_stats st;
