@@ -22,8 +22,9 @@ struct cv_symbols; /* gdbstub/symbols.h */
 
 /* What the target description says. GDB reads it once a connection and refuses symbols of the other kind. */
 enum cv_gdb_arch {
-	CV_GDB_X86_64 = 0, /* right for every guest that ever enters 64-bit mode */
-	CV_GDB_I386 = 1,   /* for 32-bit kernels debugged with 32-bit symbols; 64-bit registers are cut off */
+	CV_GDB_AUTO = 0, /* as options.symbols are; x86-64 without them */
+	CV_GDB_X86_64,	 /* right for every guest that ever enters 64-bit mode */
+	CV_GDB_I386,	 /* for 32-bit kernels debugged with 32-bit symbols; 64-bit registers are cut off */
 };
 
 struct cv_gdb_options {

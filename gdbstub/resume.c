@@ -16,10 +16,9 @@ enum { SIG_INT = 2, SIG_TRAP = 5, SIG_ABRT = 6, SIG_SEGV = 11 };
 
 static void put_expedited(struct cv_gdb_session *s)
 {
-	static const char *const names[2][4] = {
-		[CV_GDB_X86_64] = { "rip", "rsp", "rbp", "eflags" },
-		[CV_GDB_I386] = { "eip", "esp", "ebp", "eflags" },
-	};
+	static const char *const names64[4] = { "rip", "rsp", "rbp", "eflags" };
+	static const char *const names32[4] = { "eip", "esp", "ebp", "eflags" };
+	const char *const *names = s->opt->arch == CV_GDB_I386 ? names32 : names64;
 	struct cv_vcpu_state st;
 	uint8_t b[CV_REG_BYTES_MAX];
 	size_t n;
@@ -27,7 +26,7 @@ static void put_expedited(struct cv_gdb_session *s)
 
 	cv_timeline_state(s->t, &st);
 	for (unsigned i = 0; i < 4; i++) {
-		int number = cv_reg_find(s->opt->arch, names[s->opt->arch][i]);
+		int number = cv_reg_find(s->opt->arch, names[i]);
 
 		cv_reg_get(&regs[number], &st, 0, b);
 		cv_put_text(&s->reply, "%02x:", (unsigned)number);

@@ -20,6 +20,7 @@
 #include "gdbstub/listen.h"
 #include "gdbstub/packet.h"
 #include "gdbstub/session.h"
+#include "gdbstub/symbols.h"
 
 enum { INPUT = 65536, WAIT_MS = 100, SEND_MS = 5000 };
 
@@ -382,11 +383,16 @@ static enum cv_gdb_end after_client(const struct serving *sv, enum cv_gdb_after 
 int cv_gdb_serve(struct cv_gdb *g, struct cv_timeline *t, const struct cv_gdb_options *opt, enum cv_gdb_end *end,
 		 struct cv_error *err)
 {
-	static const struct cv_gdb_options defaults;
-	struct serving sv = { .t = t, .opt = opt ? opt : &defaults, .live = cv_timeline_is_live(t) };
-	bool wait = sv.opt->wait;
+	struct cv_gdb_options options = { 0 };
+	struct serving sv = { .t = t, .opt = &options, .live = cv_timeline_is_live(t) };
 	enum cv_gdb_end why = 0;
+	bool wait;
 
+	if (opt)
+		options = *opt;
+	if (options.arch == CV_GDB_AUTO && options.symbols && !cv_symbols_is_64(options.symbols))
+		options.arch = CV_GDB_I386;
+	wait = options.wait;
 	while (!why) {
 		if (g->have_packet) {
 			bool quit = false;
