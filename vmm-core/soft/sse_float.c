@@ -356,7 +356,7 @@ static bool dot_pd(struct soft_cpu *c, const struct cv_insn *i, __m128i b)
 				   keep_elements(b, imm >> 4, 2), 0);
 
 	if (o.ok)
-		o = careful(c, i, &addpd_op, swap_halves(o.v), o.v, 0);
+		o = careful(c, i, &addpd_op, o.v, swap_halves(o.v), 0);
 	if (o.ok)
 		fp_set_xmm(c, i->reg, keep_elements(o.v, imm, 2));
 	return o.ok;

@@ -656,12 +656,9 @@ struct fp80 fp80_scale(struct fp_env *e, struct fp80 a, struct fp80 b)
 		return x.kind == FP_ZERO || y.sign ? make_zero(x.sign) : make_inf(x.sign);
 	}
 	note_denormals(e, &x, &y);
-	if (x.kind != FP_FINITE || y.kind == FP_ZERO || y.exp < 0) {
-		if (x.kind == FP_FINITE)
-			return fp80_round(e, 64, x.sign, x.exp, x.sig, 0);
+	if (x.kind != FP_FINITE || y.kind == FP_ZERO)
 		return a;
-	}
-	n = y.exp > 16 ? 0x20000 : (int)(y.sig >> (63 - y.exp));
+	n = y.exp < 0 ? 0 : y.exp > 16 ? 0x20000 : (int)(y.sig >> (63 - y.exp));
 	return fp80_round(e, 64, x.sign, x.exp + (y.sign ? -n : n), x.sig, 0);
 }
 
