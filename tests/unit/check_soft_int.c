@@ -343,7 +343,7 @@ static void instruction(struct code *c, const struct row *row, struct regs *r)
 		r->gpr[7] = below(3) ? pointer() : r->gpr[6] + below(16);
 		r->gpr[1] = below(70);
 		if (below(2))
-			memcpy((void *)r->gpr[7], (void *)r->gpr[6], 128), cv_memory_write(&mem, r->gpr[7], (void *)r->gpr[7], 128);
+			memmove((void *)r->gpr[7], (void *)r->gpr[6], 128), cv_memory_write(&mem, r->gpr[7], (void *)r->gpr[7], 128);
 		if (below(3))
 			byte(c, below(2) ? 0xf3 : 0xf2);
 	}
