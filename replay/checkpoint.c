@@ -196,7 +196,6 @@ static int copy_state(struct cv_checkpoints *s, struct cv_checkpoint *cp)
 {
 	struct cv_wbuf w = {0};
 
-	cv_settle_clock(s->m);
 	cv_machine_save(s->m, &w);
 	if (w.err) {
 		cv_wbuf_release(&w);

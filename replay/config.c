@@ -7,8 +7,10 @@
 
 #include "replay/internal.h"
 
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "1.0"
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#else
+#define PACKAGE_VERSION "unknown"
 #endif
 
 static int write_image(struct cv_log *log, const char *role, unsigned ordinal, const struct cv_image *im,
@@ -142,17 +144,6 @@ out:
 	if (rc)
 		cv_config_release(s);
 	return rc;
-}
-
-void cv_settle_clock(struct cv_machine *m)
-{
-	struct cv_pos pos;
-
-	if (!m->clock.virtual_clock)
-		return;
-	cv_machine_position(m, &pos);
-	if (pos.insns + m->clock.skipped > m->clock.now)
-		m->clock.now = pos.insns + m->clock.skipped;
 }
 
 void cv_config_release(struct cv_stored_config *s)

@@ -42,12 +42,6 @@ bool cv_pos_same(const struct cv_pos *a, const struct cv_pos *b);
 void cv_divergence_note(struct cv_divergence *d, const struct cv_pos *pos, const struct cv_event *expected,
 			const struct cv_event *came, const char *what);
 
-/*
- * With the virtual clock the last known time depends on where the run loop last looked, and that on how the run was
- * cut. Before the machine is digested or saved it becomes what it is at this position.
- */
-void cv_settle_clock(struct cv_machine *m);
-
 /* Host monotonic time in ns. Only in live.c and recorder.c. */
 uint64_t cv_host_now(void);
 

@@ -265,7 +265,6 @@ static int checkpoint(struct cv_recorder *r, struct cv_machine *m, const struct 
 	struct cv_digest d;
 	int rc;
 
-	cv_settle_clock(m);
 	rc = cv_machine_digest_dirty(m, &d, err);
 	if (rc)
 		return rc;
@@ -356,7 +355,6 @@ static int put_end(struct cv_recorder *r, struct cv_machine *m, struct cv_error 
 	char text[33];
 	int rc;
 
-	cv_settle_clock(m);
 	rc = cv_machine_digest(m, &d, err);
 	if (rc)
 		return rc;

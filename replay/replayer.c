@@ -605,7 +605,6 @@ int cv_replayer_check(struct cv_replayer *r, struct cv_machine *m, struct cv_err
 	cv_machine_position(m, &pos);
 	if (cv_replayer_next_check(r, &pos) != pos.insns)
 		return 0;
-	cv_settle_clock(m);
 	rc = cv_machine_digest_dirty(m, &d, err);
 	if (rc)
 		return rc;
@@ -632,7 +631,6 @@ static int check_final_digest(struct cv_replayer *r, struct cv_machine *m, const
 
 	if (rc || !want)
 		return rc;
-	cv_settle_clock(m);
 	rc = cv_machine_digest(m, &d, err);
 	if (rc)
 		goto out;

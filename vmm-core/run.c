@@ -110,16 +110,32 @@ static bool wakeable(struct cv_machine *m)
 	return (s.rflags & CV_FLAG_IF) || s.nmi_pending;
 }
 
+static bool nmi_deliverable(struct cv_machine *m)
+{
+	struct cv_vcpu_state s;
+
+	m->engine->ops->get_state(m->engine, &s);
+	return s.nmi_pending && !s.nmi_blocked;
+}
+
 /* The CPU is halted at pos. Returns false when cv_machine_run must return with *run filled. */
 static bool idle(struct cv_machine *m, const struct cv_pos *pos, struct cv_run *run)
 {
-	uint64_t deadline = cv_clock_deadline(&m->clock);
+	uint64_t deadline;
 	struct cv_event ev;
 
+	/* Inputs and deadlines due here come first; and time is what it is here, wherever the loop last looked. */
+	settle(m, pos);
+	take_nmi(m);
+	if (m->env->failed || m->end.kind != CV_END_NONE || m->reset_pending)
+		return true;
 	if (!wakeable(m)) {
 		cv_machine_end(m, CV_END_DEAD, 0);
 		return true;
 	}
+	if (m->irqchip->pending(m->irqchip_dev) || nmi_deliverable(m))
+		return true;
+	deadline = cv_clock_deadline(&m->clock);
 	if (m->clock.virtual_clock && deadline != CV_NEVER) {
 		if (deadline > m->clock.now)
 			m->clock.skipped += deadline - m->clock.now;

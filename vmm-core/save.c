@@ -47,10 +47,23 @@ static void save_devices(struct cv_machine *m, struct cv_wbuf *w)
 	}
 }
 
+/* Virtual time is a function of the position: what is saved must not tell where the run loop last looked at it. */
+static void settle_clock(struct cv_machine *m)
+{
+	struct cv_pos pos;
+
+	if (!m->clock.virtual_clock)
+		return;
+	cv_machine_position(m, &pos);
+	if (pos.insns + m->clock.skipped > m->clock.now)
+		m->clock.now = pos.insns + m->clock.skipped;
+}
+
 void cv_machine_save(struct cv_machine *m, struct cv_wbuf *w)
 {
 	struct cv_vcpu_state s;
 
+	settle_clock(m);
 	m->engine->ops->get_state(m->engine, &s);
 	cv_put_u8(w, SAVE_VERSION);
 	cv_vcpu_save(&s, w);

@@ -166,7 +166,6 @@ static struct cv_digest check(struct fixture *f)
 	struct cv_digest d;
 
 	cv_checkpoints_before_check(f->s);
-	cv_settle_clock(f->m);
 	must(f, cv_machine_digest_dirty(f->m, &d, &f->err));
 	cv_memory_clear_dirty(&f->m->mem);
 	f->m->engine->ops->flush_tlb(f->m->engine);
@@ -184,7 +183,6 @@ START_TEST(digest_of_dirty_pages_survives_travel)
 	setup_machine(&plain);
 	for (unsigned i = 0; i < 3; i++) {
 		run(&plain, 5000);
-		cv_settle_clock(plain.m);
 		must(&plain, cv_machine_digest_dirty(plain.m, &want[i], &plain.err));
 		cv_memory_clear_dirty(&plain.m->mem);
 		plain.m->engine->ops->flush_tlb(plain.m->engine);

@@ -133,7 +133,6 @@ static void digest_here(struct fixture *f, struct cv_digest *d)
 {
 	struct cv_machine *m = cv_timeline_machine(f->t);
 
-	cv_settle_clock(m);
 	must(f, cv_machine_digest(m, d, &f->err));
 }
 
