@@ -3,7 +3,8 @@
  * Fuzz entry for everything that a GDB client can send: bytes go through the packet reader, whole packets through a
  * session over the fake timeline, and every reply through the framing.
  *
- * With libFuzzer: clang -fsanitize=fuzzer,address. Otherwise main() runs the files and folders that it is given.
+ * With libFuzzer: clang -fsanitize=fuzzer,address -DCV_LIBFUZZER. Otherwise main() runs the files and folders that it is
+ * given, or the kept corpus below $srcdir, each as it is and with random damage.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -133,8 +134,14 @@ static int run_path(const char *path)
 
 int main(int argc, char **argv)
 {
-	int failed = argc < 2;
+	const char *top = getenv("srcdir");
+	char corpus[4096];
+	int failed = 0;
 
+	if (argc < 2) {
+		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/packet", top ? top : ".");
+		failed = run_path(corpus);
+	}
 	for (int i = 1; i < argc; i++)
 		failed |= run_path(argv[i]);
 	printf("%lu inputs\n", runs);
