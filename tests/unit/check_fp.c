@@ -33,7 +33,7 @@
 #define HANDLERS 0x1020000ull
 #define RAM (512ull << 20)
 #define ARITH CV_FLAGS_ARITH
-#define CASES 300
+#define CASES 60
 
 /* What goes in and comes out; the assembly below knows the offsets. */
 struct image {
@@ -360,6 +360,22 @@ static void operand(uint8_t p[16], enum flavour f)
 	memcpy(p, w, 16);
 }
 
+/* Set: ST(0) and ST(1) are what transcendentals are defined for: a normal number of moderate size, or something special. */
+static bool trans_operands;
+
+static void moderate(uint8_t p[10])
+{
+	uint64_t m = rnd() | 1ull << 63;
+	uint16_t se = (uint16_t)((below(5) ? 0x3fff - below(30) : 0x3fff + below(60)) | below(2) << 15);
+
+	if (!below(8)) {
+		extended(p);
+		return;
+	}
+	memcpy(p, &m, 8);
+	memcpy(p + 8, &se, 2);
+}
+
 static void random_x87(struct image *m)
 {
 	uint16_t fcw = 0x40 | 0x3f, fsw, masks;
@@ -387,6 +403,10 @@ static void random_x87(struct image *m)
 		extended(m->fx + 32 + 16 * k);
 		memset(m->fx + 42 + 16 * k, 0, 6);
 	}
+	if (trans_operands) {
+		moderate(m->fx + 32);
+		moderate(m->fx + 48);
+	}
 }
 
 static void random_image(struct image *m, enum flavour f)
@@ -395,7 +415,7 @@ static void random_image(struct image *m, enum flavour f)
 
 	memset(m, 0, sizeof(*m));
 	random_x87(m);
-	if (f == AS_INT || !below(6))
+	if (!trans_operands && (f == AS_INT || !below(6)))
 		for (unsigned k = 0; k < 8; k++)
 			memset(m->fx + 40 + 16 * k, 0xff, 2);
 	switch (below(3)) {
@@ -758,6 +778,129 @@ START_TEST(x87_row_equals_host)
 }
 END_TEST
 
+/* --- Approximations --- */
+
+static float as_float(uint32_t v)
+{
+	float f;
+
+	memcpy(&f, &v, 4);
+	return f;
+}
+
+/* One lane through the engine: RCPSS (53), RSQRTSS (52). */
+static uint32_t approximation(unsigned opcode, uint32_t x)
+{
+	struct test t;
+	uint8_t code[15] = {0xf3, 0x0f, (uint8_t)opcode, 0xd1};
+	struct image m;
+	uint32_t r;
+
+	ck_assert(make_test(&t, code, 15));
+	put(CODE, t.code, t.len);
+	random_image(&m, AS_SINGLE);
+	memcpy(m.fx + 160 + 16, &x, 4);
+	run_guest(&m);
+	memcpy(&r, m.fx + 160 + 32, 4);
+	return r;
+}
+
+START_TEST(rcp_any_operand_is_within_bound)
+{
+	for (unsigned k = 0; k < 20000; k++) {
+		uint32_t x = (single() & 0x807fffff) | (2 + below(250)) << 23, r = approximation(0x53, x);
+		double error = fabs((double)as_float(r) * as_float(x) - 1);
+
+		ck_assert_uint_eq(r & 0x7ff, 0);
+		ck_assert_msg(error <= 0x1p-12, "rcp(%08x) = %08x", x, r);
+		x &= 0x7fffffff;
+		r = approximation(0x52, x);
+		error = fabs((double)as_float(r) * as_float(r) * as_float(x) - 1);
+		ck_assert_uint_eq(r & 0x7ff, 0);
+		ck_assert_msg(error <= 0x1.001p-11, "rsqrt(%08x) = %08x", x, r);
+	}
+}
+END_TEST
+
+START_TEST(rcp_special_operand_is_as_documented)
+{
+	static const uint32_t cases[][3] = { /* x, 1/x, 1/sqrt(x) */
+		{0, 0x7f800000, 0x7f800000}, {0x80000000, 0xff800000, 0xff800000}, {1, 0x7f800000, 0x7f800000},
+		{0x807fffff, 0xff800000, 0xff800000}, {0x7f800000, 0, 0}, {0xff800000, 0x80000000, 0xffc00000},
+		{0x7f800001, 0x7fc00001, 0x7fc00001}, {0xffc12345, 0xffc12345, 0xffc12345},
+		{0xbf800000, 0xbf800000, 0xffc00000}, {0x3f800000, 0x3f800000, 0x3f800000}, {0x40000000, 0x3f000000, 0x3f350000},
+		{0x40800000, 0x3e800000, 0x3f000000}, {0x7f7fffff, 0, 0x1f800000}, {0x40400000, 0x3eaab000, 0x3f13d000},
+	};
+
+	for (unsigned k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		ck_assert_uint_eq(approximation(0x53, cases[k][0]), cases[k][1]);
+		ck_assert_uint_eq(approximation(0x52, cases[k][0]), cases[k][2]);
+	}
+}
+END_TEST
+
+/* --- Transcendentals --- */
+
+/* Registers as one ordered number, for distances in units in the last place; the same exponent and sign. */
+static bool near_enough(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x, y;
+	uint16_t se, sf;
+
+	memcpy(&x, a, 8);
+	memcpy(&y, b, 8);
+	memcpy(&se, a + 8, 2);
+	memcpy(&sf, b + 8, 2);
+	if (se == sf)
+		return (x > y ? x - y : y - x) <= 1;
+	/* On the two sides of a power of two. */
+	return (se == sf + 1 && x == 1ull << 63 && y == UINT64_MAX) || (sf == se + 1 && y == 1ull << 63 && x == UINT64_MAX);
+}
+
+/* Results within an ulp; tags, TOP, C2 and all exceptions but precision's and tininess's are the host's. */
+static bool near_host(const struct test *t, const struct image *a, const struct image *b, const uint8_t *da, const uint8_t *db)
+{
+	const uint16_t ignore = 0x0200 | 0x30 | 0x8080;
+	uint16_t x, y;
+
+	(void)t;
+	(void)da;
+	(void)db;
+	memcpy(&x, a->fx + 2, 2);
+	memcpy(&y, b->fx + 2, 2);
+	if (a->vector != b->vector || (x ^ y) & ~ignore || a->fx[4] != b->fx[4])
+		return false;
+	for (unsigned k = 0; k < 8; k++)
+		if (!near_enough(a->fx + 32 + 16 * k, b->fx + 32 + 16 * k))
+			return false;
+	return true;
+}
+
+static void check_transcendental(unsigned modrm)
+{
+	uint8_t code[15] = {0xd9, (uint8_t)modrm};
+	struct test t;
+
+	ck_assert(make_test(&t, code, 15));
+	trans_operands = true;
+	run_test(&t, AS_EXTENDED, near_host);
+	trans_operands = false;
+	if (t.failures)
+		printf("FAIL %s: %u\n", t.name, t.failures);
+	failures += t.failures;
+}
+
+START_TEST(transcendental_in_range_is_near_host)
+{
+	static const uint8_t modrms[] = {0xf0, 0xf1, 0xf2, 0xf3, 0xf9, 0xfb, 0xfe, 0xff};
+
+	for (unsigned r = 0; r < 20; r++)
+		for (unsigned k = 0; k < sizeof(modrms); k++)
+			check_transcendental(modrms[k]);
+	ck_assert_uint_eq(failures, 0);
+}
+END_TEST
+
 static void reset_counts(void)
 {
 	failures = tests = 0;
@@ -784,6 +927,9 @@ int main(void)
 	tcase_add_test(t, mxcsr_load_and_store_equals_host);
 	tcase_add_test(t, crc32_equals_host);
 	tcase_add_test(t, x87_row_equals_host);
+	tcase_add_test(t, rcp_any_operand_is_within_bound);
+	tcase_add_test(t, rcp_special_operand_is_as_documented);
+	tcase_add_test(t, transcendental_in_range_is_near_host);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -95,7 +95,7 @@ static void note_denormals(struct fp_env *e, const struct fp_num *x, const struc
 
 /* --- Powers and logarithms --- */
 
-/* 2^x - 1. Outside [-1, 1], where the SDM leaves it undefined, it is the same function. */
+/* 2^x - 1. Outside [-1, 1], where the SDM leaves it undefined, the operand stays, as on Intel's CPUs. */
 struct fp80 fp80_f2xm1(struct fp_env *e, struct fp80 a)
 {
 	struct fp_num x = fp80_unpack(a);
@@ -110,9 +110,10 @@ struct fp80 fp80_f2xm1(struct fp_env *e, struct fp80 a)
 		return a;
 	if (x.kind == FP_INF)
 		return x.sign ? (struct fp80){1ull << 63, 0xbfff} : a;
-	if (x.exp >= 15)
-		return x.sign ? fp80_round(e, 64, true, -1, UINT64_MAX, UINT64_MAX) :
-				fp80_round(e, 64, false, 32768, 1ull << 63, 1);
+	if (x.exp > 0 || (x.exp == 0 && x.sig != 1ull << 63)) {
+		e->ex |= FSW_PE;
+		return a;
+	}
 	mpfr_init2(m, 64);
 	mpfr_init2(v, PRECISION);
 	set(m, &x);
@@ -206,6 +207,7 @@ struct fp80 fp80_fyl2x(struct fp_env *e, struct fp80 a, struct fp80 b)
 	return times_log(e, &x, &y, mpfr_log2);
 }
 
+/* For x of -1 and less, which the SDM leaves undefined, x stays, as on Intel's CPUs. */
 struct fp80 fp80_fyl2xp1(struct fp_env *e, struct fp80 a, struct fp80 b)
 {
 	struct fp_num x = fp80_unpack(a), y = fp80_unpack(b);
@@ -213,13 +215,8 @@ struct fp80 fp80_fyl2xp1(struct fp_env *e, struct fp80 a, struct fp80 b)
 
 	if (special(e, a, b, &r))
 		return r;
-	if (x.sign && x.kind != FP_ZERO && x.exp >= 0) {
-		if (x.kind == FP_INF || x.exp > 0 || x.sig != 1ull << 63 || y.kind == FP_ZERO)
-			return fp80_invalid(e);
-		if (y.kind == FP_FINITE)
-			e->ex |= FSW_ZE;
-		return inf(!y.sign);
-	}
+	if (x.sign && x.kind == FP_INF)
+		return fp80_invalid(e);
 	if (x.kind == FP_INF || y.kind == FP_INF) {
 		r = times_inf(e, x.kind == FP_ZERO || y.kind == FP_ZERO, x.sign ^ y.sign);
 		if (!(e->ex & FSW_IE))
@@ -229,6 +226,10 @@ struct fp80 fp80_fyl2xp1(struct fp_env *e, struct fp80 a, struct fp80 b)
 	note_denormals(e, &x, &y);
 	if (x.kind == FP_ZERO || y.kind == FP_ZERO)
 		return zero(x.sign ^ y.sign);
+	if (x.sign && x.exp >= 0) {
+		e->ex |= FSW_PE;
+		return a;
+	}
 	return times_log(e, &x, &y, mpfr_log2p1);
 }
 
