@@ -7,18 +7,18 @@
  * Built with -fsanitize=fuzzer (and -DCV_LIBFUZZER) it is a libFuzzer target; otherwise main() runs the files given, or
  * without any the kept corpus under $srcdir.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm-core/boot/boot.h"
 
+#define CORPUS "boot"
+#include "tests/fuzz/corpus.h"
+
 #define RAM_SIZE (32ull << 20)
 #define TABLES_BASE 0x1e00000u
 #define TABLES_LEN 8192u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(int ok, const char *what)
 {
@@ -64,68 +64,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cv_memory_release(&mem);
 	return 0;
 }
-
-#ifndef CV_LIBFUZZER
-static int run_file(const char *path)
-{
-	FILE *f = fopen(path, "rb");
-	uint8_t *data = NULL;
-	long size = -1;
-	int rc = 1;
-
-	if (f && !fseek(f, 0, SEEK_END))
-		size = ftell(f);
-	if (size < 0)
-		goto out;
-	rewind(f);
-	data = malloc((size_t)size + 1);
-	if (!data || fread(data, 1, (size_t)size, f) != (size_t)size)
-		goto out;
-	LLVMFuzzerTestOneInput(data, (size_t)size);
-	rc = 0;
-out:
-	if (rc)
-		fprintf(stderr, "fuzz_boot: cannot read %s\n", path);
-	free(data);
-	if (f)
-		fclose(f);
-	return rc;
-}
-
-/* Every file of the kept corpus; one at least must be there. */
-static int run_corpus(void)
-{
-	const char *srcdir = getenv("srcdir");
-	char dir[2048], path[4096];
-	const struct dirent *entry;
-	unsigned n = 0;
-	int rc = 0;
-	DIR *d;
-
-	snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus/boot", srcdir ? srcdir : ".");
-	d = opendir(dir);
-	while (d && (entry = readdir(d))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		rc |= run_file(path);
-		n++;
-	}
-	if (d)
-		closedir(d);
-	if (!n)
-		fprintf(stderr, "fuzz_boot: no corpus in %s\n", dir);
-	return rc || !n;
-}
-
-int main(int argc, char **argv)
-{
-	int rc = 0;
-
-	if (argc == 1)
-		return run_corpus();
-	for (int i = 1; i < argc; i++)
-		rc |= run_file(argv[i]);
-	return rc;
-}
-#endif

@@ -5,16 +5,15 @@
  *
  * With libFuzzer: clang -fsanitize=fuzzer,address -DCV_LIBFUZZER. Else main runs the files and directories named.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "logdb/chunk.h"
 #include "tests/unit/log_events.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define CORPUS "chunk"
+#include "tests/fuzz/corpus.h"
 
 /* Ends the program: a found bug. */
 static void require(bool right, const char *what)
@@ -53,65 +52,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(exact);
 	return 0;
 }
-
-#ifndef CV_LIBFUZZER
-static int run_file(const char *name)
-{
-	static uint8_t data[1 << 20];
-	FILE *f = fopen(name, "rb");
-	size_t n;
-
-	if (!f) {
-		perror(name);
-		return 1;
-	}
-	n = fread(data, 1, sizeof(data), f);
-	fclose(f);
-	LLVMFuzzerTestOneInput(data, n);
-	return 0;
-}
-
-/* Files run in a directory; negative if it can't be read or holds none. */
-static int run_directory(const char *name)
-{
-	DIR *d = opendir(name);
-	struct dirent *e;
-	char path[4096];
-	int n = 0;
-
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", name, e->d_name);
-		if (run_file(path))
-			break;
-		n++;
-	}
-	if (d)
-		closedir(d);
-	return n ? n : -1;
-}
-
-int main(int argc, char **argv)
-{
-	if (argc < 2) {
-		fprintf(stderr, "usage: fuzz_chunk FILE-OR-DIRECTORY...\n");
-		return 2;
-	}
-	for (int i = 1; i < argc; i++) {
-		struct stat st;
-		int n;
-
-		if (stat(argv[i], &st)) {
-			perror(argv[i]);
-			return 1;
-		}
-		n = S_ISDIR(st.st_mode) ? run_directory(argv[i]) : !run_file(argv[i]);
-		if (n <= 0) {
-			fprintf(stderr, "%s: no input\n", argv[i]);
-			return 1;
-		}
-	}
-	return 0;
-}
-#endif
