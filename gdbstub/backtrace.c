@@ -37,10 +37,16 @@ struct walk {
 	uint64_t regs[UNW_X86_64_RIP + 1]; /* by libunwind's numbers: those that a walk begins with */
 };
 
-static void put_frame(struct walk *w, uint64_t pc, const char *how)
+/* A return address may lie behind its function (a call that never returns is its last): the call names it. */
+static void put_frame(struct walk *w, uint64_t pc, bool returns, const char *how)
 {
+	const struct cv_inspect *in = w->in;
+	uint64_t offset;
+	const char *name = cv_symbols_lookup(in->symbols, pc - in->slide - returns, &offset);
+
 	cv_put_text(w->out, "#%-2u %016" PRIx64, w->count++, pc);
-	cv_inspect_put_symbol(w->in, pc, w->out);
+	if (name)
+		cv_put_text(w->out, " <%.200s+%#" PRIx64 ">", name, offset + returns);
 	cv_put_text(w->out, "%s\n", how);
 }
 
@@ -269,7 +275,7 @@ static bool walk_tables(struct walk *w)
 			precise = in_signal_frame(w, pc);
 			if (!described(w, as, pc) || !step_up(w, &cursor, as))
 				break;
-			put_frame(w, w->regs[UNW_X86_64_RIP], "  (unwind table)");
+			put_frame(w, w->regs[UNW_X86_64_RIP], !precise, "  (unwind table)");
 			any = true;
 		}
 	}
@@ -316,7 +322,7 @@ static bool walk_pointers(struct walk *w, unsigned size, uint64_t base, uint64_t
 		if (!read_word(w, base + bp, size, &next) || !read_word(w, base + bp + size, size, &pc) || !pc ||
 		    !after_call(w, pc))
 			break;
-		put_frame(w, pc, "  (frame pointer)");
+		put_frame(w, pc, true, "  (frame pointer)");
 		any = true;
 		sp = bp + 2 * (uint64_t)size;
 		bp = next;
@@ -336,7 +342,7 @@ static bool walk_stack(struct walk *w, unsigned size, uint64_t base, uint64_t sp
 		/* Code of a 64-bit kernel stands in the upper half; user code is not on a kernel's stack by calls. */
 		if (!after_call(w, pc) || (size == 8 && pc >> 63 != w->in->state.rip >> 63))
 			continue;
-		put_frame(w, pc, "  (stack scan: a guess)");
+		put_frame(w, pc, true, "  (stack scan: a guess)");
 		found++;
 	}
 	return found > 0;
@@ -351,7 +357,7 @@ void cv_inspect_put_backtrace(const struct cv_inspect *in, unsigned most, struct
 	uint64_t sp, bp;
 	bool tables;
 
-	put_frame(&w, cv_inspect_rip(in), "");
+	put_frame(&w, cv_inspect_rip(in), false, "");
 	if (bits == 16) {
 		cv_put_text(out, "(16-bit code: no way to find its callers)\n");
 		return;
