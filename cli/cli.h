@@ -64,6 +64,9 @@ void files_release(struct files *f);
 /* Whole file into *data (free), for images up to 1 GiB. */
 int file_read(const char *what, const char *path, uint8_t **data, size_t *n, struct cv_error *err);
 
+/* Can --symbols be read? Asked before a guest runs: its report comes at the end. */
+int symbols_check(const struct options *o, struct cv_error *err);
+
 /* The terminal on a descriptor in raw mode, where it is one; restored on exit and on signals. */
 bool terminal_raw(int fd);
 void terminal_restore(void);
@@ -81,6 +84,8 @@ int fail(const char *command, const struct cv_error *err);
 
 /* Signals SIGINT, SIGTERM, SIGHUP become CV_CMD_STOP for this live env; NULL: none. */
 void signals_to(struct cv_live *live);
+/* One has come since then. A debugger's wait asks: the guest that it holds applies no command. */
+bool stop_asked(void *ctx);
 
 /* Keeps the last console bytes for the report. */
 struct tail {
@@ -91,20 +96,24 @@ void tail_add(struct tail *t, const uint8_t *p, size_t n);
 /* The last `lines` lines, as a string inside t. */
 const char *tail_lines(struct tail *t, unsigned lines);
 
-/* Reads along on the console: keeps its tail, ends the run where a regular expression matches. Wraps an env. */
+/*
+ * Looks on: keeps the console's tail, ends the run at an instruction count or where a console line matches a regular
+ * expression. Wraps an env.
+ */
 struct console_watch {
 	struct cv_env env;
 	struct cv_env *inner;
 	struct cv_live *live;
 	regex_t re;
+	uint64_t until; /* insns; UINT64_MAX: none */
 	bool compiled, matched, told;
 	char line[512];
 	unsigned len;
 	struct tail tail;
 };
 /* regex NULL: only the tail. */
-int console_watch_init(struct console_watch *w, struct cv_env *inner, struct cv_live *live, const char *regex,
-		       struct cv_error *err);
+int console_watch_init(struct console_watch *w, struct cv_env *inner, struct cv_live *live, uint64_t insns,
+		       const char *regex, struct cv_error *err);
 void console_watch_release(struct console_watch *w);
 
 /*

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "gdbstub/inspect.h"
 
 #define FILE_MAX (1ull << 30)
 
@@ -32,7 +33,7 @@ static int read_all(int fd, uint8_t *p, size_t n)
 int file_read(const char *what, const char *path, uint8_t **data, size_t *n, struct cv_error *err)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = CV_E_BADINPUT;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = CV_E_BADINPUT;
 
 	*data = NULL;
 	*n = 0;
@@ -113,6 +114,15 @@ int files_load(struct files *f, const struct options *o, struct cv_boot_images *
 	}
 	if (rc)
 		files_release(f);
+	return rc;
+}
+
+int symbols_check(const struct options *o, struct cv_error *err)
+{
+	struct cv_symbols *syms = NULL;
+	int rc = o->symbols ? cv_symbols_open_file(&syms, o->symbols, err) : 0;
+
+	cv_symbols_free(syms);
 	return rc;
 }
 

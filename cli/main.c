@@ -28,6 +28,7 @@ static const char machine_help[] =
 	"  --until console=REGEX  stop when a console line matches (extended regular expression)\n"
 	"Debugging:\n"
 	"  --gdb ADDR             serve GDB at unix:PATH or [HOST]:PORT\n"
+	"  --gdb-wait             stay at the first instruction until GDB has come\n"
 	"  --symbols FILE         ELF file with symbols, for backtraces\n"
 	"  --quiet                no closing line\n"
 	"\nConsole: standard input and output. On a terminal it is raw: Ctrl-A x ends, Ctrl-A h helps.\n"
@@ -107,6 +108,7 @@ static int run_command(unsigned i, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit fails, and the failure is told */
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_BAD_INPUT;

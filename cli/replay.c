@@ -182,8 +182,10 @@ int cmd_replay(const struct options *o)
 {
 	struct cv_error err = {0};
 	struct cv_log *log;
-	int status, rc = cv_log_open(&log, o->recording, &err);
+	int status, rc = symbols_check(o, &err);
 
+	if (!rc)
+		rc = cv_log_open(&log, o->recording, &err);
 	if (rc)
 		return fail("replay", &err);
 	status = o->gdb ? replay_gdb(o, log) : replay_plain(o, log);

@@ -31,12 +31,32 @@ struct session {
 	struct cv_machine *m;
 	struct cv_gdb *gdb;
 	bool raw;
+	bool begun; /* the recording holds what a replay needs to start */
 };
+
+/* Powers a machine on and throws it away: a guest that is refused leaves no recording behind, and replaces none. */
+static int try_guest(struct session *s, struct cv_error *err)
+{
+	struct cv_machine *m = NULL;
+	int rc = cv_machine_new(&m, s->config, &cv_board, &s->watch.env, err);
+
+	cv_machine_free(m);
+	return rc;
+}
+
+static int open_recording(struct session *s, struct cv_error *err)
+{
+	const struct cv_recorder_config rcfg = {.state_insns = s->o->checkpoints};
+	int rc = try_guest(s, err);
+
+	if (!rc)
+		rc = cv_log_create(&s->log, s->path, s->o->force, err);
+	return rc ? rc : cv_recorder_new(&s->rec, s->log, &s->watch.env, &rcfg, err);
+}
 
 static int session_open(struct session *s, struct cv_error *err)
 {
 	const struct options *o = s->o;
-	const struct cv_recorder_config rcfg = {.state_insns = o->checkpoints};
 	struct cv_live_config lcfg = {
 		.in_fd = STDIN_FILENO,
 		.out_fd = STDOUT_FILENO,
@@ -50,23 +70,34 @@ static int session_open(struct session *s, struct cv_error *err)
 
 	if (rc)
 		return rc;
-	rc = console_watch_init(&s->watch, cv_live_env(s->live), s->live, o->until_console, err);
+	signals_to(s->live);
+	rc = console_watch_init(&s->watch, cv_live_env(s->live), s->live, o->until_insns, o->until_console,
+				err);
 	if (rc)
 		return rc;
 	env = &s->watch.env;
 	if (s->path) {
-		rc = cv_log_create(&s->log, s->path, o->force, err);
-		if (rc)
-			return rc;
-		rc = cv_recorder_new(&s->rec, s->log, env, &rcfg, err);
+		rc = open_recording(s, err);
 		if (rc)
 			return rc;
 		env = cv_recorder_env(s->rec);
 	}
 	rc = cv_machine_new(&s->m, s->config, &cv_board, env, err);
-	if (rc)
-		return rc;
-	return s->rec ? cv_recorder_begin(s->rec, s->m, err) : 0;
+	if (!rc && s->rec)
+		rc = cv_recorder_begin(s->rec, s->m, err);
+	s->begun = !rc;
+	return rc;
+}
+
+static void remove_recording(const char *path)
+{
+	char side[4096];
+
+	unlink(path);
+	snprintf(side, sizeof(side), "%s-wal", path);
+	unlink(side);
+	snprintf(side, sizeof(side), "%s-shm", path);
+	unlink(side);
 }
 
 static void session_close(struct session *s)
@@ -75,12 +106,15 @@ static void session_close(struct session *s)
 	cv_machine_free(s->m);
 	cv_recorder_free(s->rec);
 	cv_log_close(s->log, NULL);
+	if (s->log && !s->begun)
+		remove_recording(s->path); /* nothing in it could be replayed */
 	console_watch_release(&s->watch);
 	cv_live_free(s->live);
 	s->m = NULL;
 	s->rec = NULL;
 	s->log = NULL;
 	s->live = NULL;
+	s->begun = false;
 }
 
 /* Runs to the end without a debugger. */
@@ -88,22 +122,13 @@ static int session_run(struct session *s, struct cv_error *err)
 {
 	struct cv_stop until = {.insns = UINT64_MAX};
 	struct cv_run run;
-	struct cv_pos pos;
-	bool told = false;
 	int rc;
 
 	for (;;) {
 		until.insns = s->rec ? cv_recorder_next_checkpoint(s->rec) : UINT64_MAX;
-		if (!told && s->o->until_insns < until.insns)
-			until.insns = s->o->until_insns;
 		rc = cv_machine_run(s->m, &until, s->rec != NULL, &run, err);
 		if (rc)
 			return rc;
-		cv_machine_position(s->m, &pos);
-		if (!told && pos.insns >= s->o->until_insns) {
-			cv_live_command(s->live, CV_CMD_STOP);
-			told = true;
-		}
 		if (run.why == CV_RUN_END)
 			return 0;
 		if (run.why == CV_RUN_ENV)
@@ -119,7 +144,7 @@ static int session_run(struct session *s, struct cv_error *err)
 static int session_debug(struct session *s, struct cv_error *err)
 {
 	const struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .ctx = s->gdb, .board = &cv_board};
-	struct cv_gdb_options gopt = {.keep = true};
+	struct cv_gdb_options gopt = {.keep = true, .wait = s->o->gdb_wait, .quit = stop_asked};
 	struct cv_symbols *syms = NULL;
 	struct cv_timeline *t = NULL;
 	enum cv_gdb_end end;
@@ -162,7 +187,6 @@ static int session(struct session *s, struct cv_error *err)
 	int rc = session_open(s, err);
 
 	if (!rc) {
-		signals_to(s->live);
 		if (s->gdb)
 			fprintf(stderr, "chronovisor: waiting for GDB: target remote %s\n",
 				cv_gdb_local_address(s->gdb));
@@ -175,23 +199,12 @@ static int session(struct session *s, struct cv_error *err)
 
 static void report(struct session *s)
 {
+	cv_live_flush(s->live);
 	terminal_restore();
-	fflush(stdout);
 	if (session_crashed(s))
 		report_crash(s->m, s->path, s->o->symbols, tail_lines(&s->watch.tail, 12));
 	if (!s->o->quiet)
 		report_end(s->path ? "recording" : "run", s->m, s->path);
-}
-
-static void remove_recording(const char *path)
-{
-	char side[4096];
-
-	unlink(path);
-	snprintf(side, sizeof(side), "%s-wal", path);
-	unlink(side);
-	snprintf(side, sizeof(side), "%s-shm", path);
-	unlink(side);
 }
 
 /* Records until a run crashes, keeping that one. */
@@ -234,8 +247,10 @@ int cmd_record(const struct options *o)
 	struct cv_error err = {0};
 	struct session s = {.o = o, .config = &config, .path = o->output};
 	struct files files;
-	int rc = files_load(&files, o, &config.images, &err), status;
+	int rc = symbols_check(o, &err), status;
 
+	if (!rc)
+		rc = files_load(&files, o, &config.images, &err);
 	if (rc)
 		return fail(o->command, &err);
 	fill_config(o, &config);

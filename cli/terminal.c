@@ -16,6 +16,7 @@ static struct {
 	bool raw;
 	struct termios before;
 	struct cv_live *volatile live;
+	volatile sig_atomic_t asked;
 } terminal = {.fd = -1};
 
 void terminal_restore(void)
@@ -46,8 +47,15 @@ bool terminal_raw(int fd)
 static void on_signal(int sig)
 {
 	(void)sig;
+	terminal.asked = 1;
 	if (terminal.live)
 		cv_live_command(terminal.live, CV_CMD_STOP);
+}
+
+bool stop_asked(void *ctx)
+{
+	(void)ctx;
+	return terminal.asked;
 }
 
 void signals_to(struct cv_live *live)
@@ -56,6 +64,7 @@ void signals_to(struct cv_live *live)
 	struct sigaction sa;
 
 	terminal.live = live;
+	terminal.asked = 0;
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = live ? on_signal : SIG_DFL;
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)

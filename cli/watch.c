@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The console's reader: an environment that passes everything on, keeps the tail, and knows --until console=REGEX.
+ * The onlooker: an environment that passes everything on, keeps the console's tail, and knows --until insns=N and
+ * --until console=REGEX, with and without a debugger.
  *
- * The expression is tried on the line so far at each piece of output, so that prompts without a newline match.
+ * The expression is tried on the line so far at each piece of output, so that prompts without a newline match. The
+ * horizon ends at instruction N, so that the machine asks for input exactly there, and is told to stop.
  */
 #include <string.h>
 
@@ -39,14 +41,23 @@ static void watch_entropy(struct cv_env *env, const struct cv_pos *pos, uint8_t 
 
 static uint64_t watch_horizon(struct cv_env *env, const struct cv_pos *pos)
 {
-	return self(env)->inner->ops->horizon(self(env)->inner, pos);
+	struct console_watch *w = self(env);
+	uint64_t n = w->inner->ops->horizon(w->inner, pos);
+
+	return pos->insns < w->until && w->until - pos->insns < n ? w->until - pos->insns : n;
 }
 
 static bool watch_poll(struct cv_env *env, const struct cv_pos *pos, uint64_t deadline, size_t room,
 		       struct cv_event *ev)
 {
 	struct console_watch *w = self(env);
-	bool got = w->inner->ops->poll(w->inner, pos, deadline, room, ev);
+	bool got;
+
+	if (pos->insns >= w->until && !w->told) {
+		cv_live_command(w->live, CV_CMD_STOP);
+		w->told = true;
+	}
+	got = w->inner->ops->poll(w->inner, pos, deadline, room, ev);
 
 	follow(w);
 	return got;
@@ -84,9 +95,10 @@ static void watch_console_out(struct cv_env *env, const struct cv_pos *pos, cons
 		w->line[w->len] = 0;
 		w->matched = !regexec(&w->re, w->line, 0, NULL, 0);
 	}
-	if (w->matched && !w->told)
+	if (w->matched && !w->told) {
 		cv_live_command(w->live, CV_CMD_STOP);
-	w->told = w->matched;
+		w->told = true;
+	}
 	w->inner->ops->console_out(w->inner, pos, p, n);
 	follow(w);
 }
@@ -101,8 +113,8 @@ static const struct cv_env_ops watch_ops = {
 	.console_out = watch_console_out,
 };
 
-int console_watch_init(struct console_watch *w, struct cv_env *inner, struct cv_live *live, const char *regex,
-		       struct cv_error *err)
+int console_watch_init(struct console_watch *w, struct cv_env *inner, struct cv_live *live, uint64_t insns,
+		       const char *regex, struct cv_error *err)
 {
 	char why[128];
 	int rc;
@@ -112,6 +124,7 @@ int console_watch_init(struct console_watch *w, struct cv_env *inner, struct cv_
 	w->env.virtual_clock = inner->virtual_clock;
 	w->inner = inner;
 	w->live = live;
+	w->until = insns;
 	if (!regex)
 		return 0;
 	rc = regcomp(&w->re, regex, REG_EXTENDED | REG_NOSUB);
