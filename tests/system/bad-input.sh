@@ -34,6 +34,14 @@ refused 2 'insns=N' "$CV" run --kernel "$guest" --until never
 refused 2 'not a number' "$CV" run --kernel "$guest" --until insns=many
 refused 2 'console=' "$CV" run --kernel "$guest" --until 'console=('
 refused 2 'cpu' "$CV" run --kernel "$guest" --cpu z80
+refused 2 'unknown option' "$CV" replay "$WORK/a.cvr" --kernel "$guest"
+refused 2 'unknown option' "$CV" run -x
+refused 2 'too many' "$CV" run --kernel "$guest" more
+refused 2 'not a number' "$CV" run --kernel "$guest" --memory -1
+refused 2 'not a number' "$CV" run --kernel "$guest" --memory 99999999999999999999
+refused 2 '16M to 16G' "$CV" run --kernel "$guest" --memory 16385M
+refused 2 'loop' "$CV" record -o "$WORK/x.cvr" --kernel "$guest" --until crash --loop 0
+refused 2 'gdb' "$CV" run --kernel "$guest" --gdb-wait
 refused 2 'until crash' "$CV" record -o "$WORK/x.cvr" --kernel "$guest" --loop 3
 
 # Images
@@ -42,6 +50,24 @@ refused 2 'empty' "$CV" run --kernel "$WORK/empty"
 refused 2 'text' "$CV" run --kernel "$WORK/text"
 refused 2 'noise' "$CV" run --kernel "$WORK/noise"
 refused 2 'regular file' "$CV" run --kernel "$WORK/dir"
+mkfifo "$WORK/fifo"
+refused 2 'regular file' timeout 10 "$CV" run --kernel "$WORK/fifo"
+refused 2 'regular file' timeout 10 "$CV" replay "$WORK/fifo"
+gzip -c "$guest" >"$WORK/packed.gz"
+refused 2 'packed.gz' "$CV" run --kernel "$WORK/packed.gz"
+for n in 1 16 64 512 4096; do
+	head -c $n "$guest" >"$WORK/cut.elf"
+	refused 2 'cut.elf' "$CV" run --kernel "$WORK/cut.elf"
+	[ ! -e "$LINUX/vmlinuz" ] || {
+		head -c $n "$LINUX/vmlinuz" >"$WORK/cut.bz"
+		refused 2 'cut.bz' "$CV" run --kernel "$WORK/cut.bz"
+	}
+done
+if [ -e "$LINUX/vmlinuz" ]; then
+	head -c 9000000 "$LINUX/vmlinuz" >"$WORK/cut.bz"
+	refused 2 'cut.bz' "$CV" run --kernel "$WORK/cut.bz"
+	refused 2 'memory' "$CV" run --kernel "$LINUX/vmlinuz" --memory 16M
+fi
 head -c 600 "$guest" >"$WORK/cut.elf"
 refused 2 'cut.elf' "$CV" run --kernel "$WORK/cut.elf"
 refused 2 'nosuch' "$CV" run --kernel "$guest" --initrd "$WORK/nosuch"
@@ -67,6 +93,27 @@ before=$(sha256sum <"$WORK/run.cvr")
 refused 2 'force' "$CV" record -o "$WORK/run.cvr" --kernel "$guest"
 [ "$before" = "$(sha256sum <"$WORK/run.cvr")" ] || fail "an existing recording was changed"
 refused 1 'nodir' "$CV" record -o "$WORK/nodir/run.cvr" --kernel "$guest"
+refused 1 "text" "$CV" record -o "$WORK/text/run.cvr" --kernel "$guest"
+refused 2 'dir' "$CV" record -o "$WORK/dir" --force --kernel "$guest"
+if [ "$(id -u)" -ne 0 ]; then
+	mkdir "$WORK/closed"
+	chmod a-w "$WORK/closed"
+	refused 1 'closed' "$CV" record -o "$WORK/closed/run.cvr" --kernel "$guest"
+fi
+# Whatever is wrong with the guest or the question is told before a recording is made or replaced.
+for force in '' --force; do
+	for out in run new; do
+		for args in "--kernel $WORK/noise" "--kernel $guest --module $WORK/large --memory 32M" \
+			"--kernel $guest --initrd $WORK/nosuch" "--kernel $guest --until console=(" \
+			"--kernel $guest --symbols $WORK/nosuch" "--kernel $guest --symbols $WORK/noise"; do
+			# shellcheck disable=SC2086
+			refused 2 'record' "$CV" record -o "$WORK/$out.cvr" $force $args
+		done
+		refused 2 'gdb\|address' "$CV" record -o "$WORK/$out.cvr" $force --kernel "$guest" --gdb nowhere
+	done
+done
+[ "$before" = "$(sha256sum <"$WORK/run.cvr")" ] || fail "an existing recording was changed"
+[ -z "$(ls "$WORK" | grep '^new')" ] || fail "a guest that never ran left a file"
 expect_status 3 "$CV" record -o "$WORK/run.cvr" --force --kernel "$guest"
 expect_status 3 "$CV" replay "$WORK/run.cvr"
 
