@@ -66,3 +66,6 @@ for kind in host virtual; do
 done
 echo "| record, peak resident KiB | $(cat "$work/record.rss") |"
 python3 "$here/steps.py" "$cv" "$work/host.cvr" "$n"
+if [ -n "$qemu" ] && command -v qemu-img >/dev/null; then
+	python3 "$here/qemu_steps.py" "$guest" "$work"
+fi
