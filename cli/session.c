@@ -161,9 +161,10 @@ static int session_debug(struct session *s, struct cv_error *err)
 		rc = cv_gdb_serve(s->gdb, t, &gopt, &end, err);
 	cv_timeline_free(t);
 	cv_symbols_free(syms);
-	if (!rc && s->m->end.kind == CV_END_NONE)
-		cv_machine_end(s->m, CV_END_STOPPED, 0);
-	return rc;
+	if (rc || s->m->end.kind != CV_END_NONE)
+		return rc;
+	cv_live_command(s->live, CV_CMD_STOP); /* an input like any other, so that the replay ends by it too */
+	return session_run(s, err);
 }
 
 /* What there is in the recording is kept, whatever happened: the last commit, then the error. */
