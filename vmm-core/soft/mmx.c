@@ -6,11 +6,17 @@
  * empty) with TOP = 0, when it succeeds. Operations whose low 64 result bits depend on the low 64 operand bits alone run as the XMM
  * operation; the others arrange their operands first.
  */
+#ifndef __clang__
 #pragma GCC target("sse4.2")
+#endif
 #include <immintrin.h>
 
 #define SOFT_CORE 1
 #include "vmm-core/soft/fp.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("sse4.2"))), apply_to = function)
+#endif
 
 FP_INLINE void put(struct soft_cpu *c, unsigned n, __m128i v)
 {
@@ -318,3 +324,7 @@ FP_HANDLER(emms_r)
 	c->s.x87.ftw = 0;
 	return true;
 }
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif

@@ -10,11 +10,6 @@
  *
  * RCP and RSQRT, which hosts approximate each in their own way, are defined at the end of this file.
  */
-#include "vmm-core/state.h"
-
-#pragma GCC target("sse4.2")
-#include <immintrin.h>
-
 #define SOFT_CORE 1
 #include "vmm-core/soft/fp.h"
 

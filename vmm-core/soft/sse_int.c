@@ -3,11 +3,17 @@
  * SSE: packed integers in XMM registers; PTEST and CRC32 with them. Integer results have no rounding and no host
  * differences, so the host's own instruction is the definition. The MMX forms are in mmx.c.
  */
+#ifndef __clang__
 #pragma GCC target("sse4.2")
+#endif
 #include <immintrin.h>
 
 #define SOFT_CORE 1
 #include "vmm-core/soft/fp.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("sse4.2"))), apply_to = function)
+#endif
 
 /* Destination and first source a, second source b (a register, or 16 aligned bytes). */
 #define OP2(name, expr) \
@@ -285,3 +291,7 @@ FP_HANDLER(crc32_m)
 	}
 	return true;
 }
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif

@@ -3,11 +3,17 @@
  * SSE: moves, logic and shuffles of whole registers, inserts and extracts. Nothing here computes, so nothing here knows
  * MXCSR. Non-temporal hints mean nothing to a guest that cannot see the cache.
  */
+#ifndef __clang__
 #pragma GCC target("sse4.2")
+#endif
 #include <immintrin.h>
 
 #define SOFT_CORE 1
 #include "vmm-core/soft/fp.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("sse4.2"))), apply_to = function)
+#endif
 
 FP_INLINE __m128 ps(__m128i v)
 {
@@ -571,3 +577,7 @@ WIDEN(pmovzxbq, 16, _mm_cvtepu8_epi64)
 WIDEN(pmovzxwd, 64, _mm_cvtepu16_epi32)
 WIDEN(pmovzxwq, 32, _mm_cvtepu16_epi64)
 WIDEN(pmovzxdq, 64, _mm_cvtepu32_epi64)
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
