@@ -35,6 +35,7 @@ struct options {
 	uint64_t epoch, seed;
 	bool epoch_given;
 	uint64_t until_insns;	 /* UINT64_MAX: none */
+	uint64_t start_insns;	 /* replay: start at the last checkpoint with state at or before this */
 	bool until_crash;
 	const char *until_console; /* regex, or NULL */
 	const char *gdb;	 /* address, or NULL */

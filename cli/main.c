@@ -47,6 +47,7 @@ static const struct {
 	 "  --checkpoints N        also store a whole checkpoint every N instructions (K, M, G), for quick seeks\n"},
 	{"run", "--kernel FILE [OPTIONS]", "run a guest without a recording", cmd_record, true, ""},
 	{"replay", "RUN.cvr [OPTIONS]", "replay a recording exactly, and check it", cmd_replay, false,
+	 "  --from insns=N         start at the last stored checkpoint (record --checkpoints) at or before N\n"
 	 "  --until insns=N        stop after N instructions\n"
 	 "  --gdb ADDR             serve GDB at unix:PATH or [HOST]:PORT instead of running through\n"
 	 "  --symbols FILE         ELF file with symbols, for backtraces\n"

@@ -15,7 +15,7 @@ enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIF
 enum option_id {
 	O_OUTPUT = 'o', O_HELP = 'h', O_FORCE = 0x100, O_KERNEL, O_INITRD, O_APPEND, O_MODULE, O_MEMORY, O_CLOCK,
 	O_REBOOT, O_CPU, O_EPOCH, O_SEED, O_UNTIL, O_GDB, O_GDB_WAIT, O_LOOP, O_CHECKPOINTS, O_SYMBOLS, O_KIND,
-	O_FROM, O_TO, O_FORMAT, O_QUIET,
+	O_FROM, O_TO, O_FORMAT, O_QUIET, O_START,
 };
 
 struct row {
@@ -39,6 +39,7 @@ static const struct row rows[] = {
 	{"epoch", 1, O_EPOCH, LIVE},
 	{"seed", 1, O_SEED, LIVE},
 	{"until", 1, O_UNTIL, LIVE | REPLAY},
+	{"from", 1, O_START, REPLAY},
 	{"gdb", 1, O_GDB, LIVE | REPLAY},
 	{"gdb-wait", 0, O_GDB_WAIT, LIVE},
 	{"loop", 1, O_LOOP, RECORD},
@@ -128,6 +129,13 @@ static int parse_until(struct options *o, const char *s, struct cv_error *err)
 			    live ? "insns=N, crash or console=REGEX" : "insns=N");
 }
 
+static int parse_start(struct options *o, const char *s, struct cv_error *err)
+{
+	if (strncmp(s, "insns=", 6))
+		return cv_error_set(err, CV_E_BADINPUT, "--from %s: give insns=N", s);
+	return parse_u64("--from insns", s + 6, false, &o->start_insns, err);
+}
+
 static int parse_clock(struct options *o, const char *s, struct cv_error *err)
 {
 	if (!strcmp(s, "host"))
@@ -193,6 +201,7 @@ static int apply(struct options *o, int id, char *arg, bool *help, struct cv_err
 	case O_EPOCH: o->epoch_given = true; return parse_u64("--epoch", arg, false, &o->epoch, err);
 	case O_SEED: return parse_u64("--seed", arg, false, &o->seed, err);
 	case O_UNTIL: return parse_until(o, arg, err);
+	case O_START: return parse_start(o, arg, err);
 	case O_GDB: o->gdb = arg; return 0;
 	case O_GDB_WAIT: o->gdb_wait = true; return 0;
 	case O_LOOP: return parse_loop(o, arg, err);
@@ -223,6 +232,8 @@ static int check(const struct options *o, unsigned bit, struct cv_error *err)
 		return cv_error_set(err, CV_E_BADINPUT, "--loop goes with --until crash");
 	if (o->loop && o->gdb)
 		return cv_error_set(err, CV_E_BADINPUT, "--loop and --gdb don't go together");
+	if (o->start_insns && o->gdb)
+		return cv_error_set(err, CV_E_BADINPUT, "--from and --gdb don't go together: --until goes there, too");
 	if (o->gdb_wait && !o->gdb)
 		return cv_error_set(err, CV_E_BADINPUT, "--gdb-wait goes with --gdb");
 	return 0;

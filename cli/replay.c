@@ -132,6 +132,8 @@ static int replay_plain(const struct options *o, struct cv_log *log)
 		cv_replayer_set_output(r.rep, output, &r);
 		rc = cv_machine_new(&r.m, cv_replayer_config(r.rep), &cv_board, cv_replayer_env(r.rep), &err);
 	}
+	if (!rc && o->start_insns)
+		rc = cv_replayer_start(r.rep, r.m, o->start_insns, &err);
 	if (!rc)
 		rc = run(&r, &complete, &err);
 	fflush(stdout);

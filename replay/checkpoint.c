@@ -246,6 +246,69 @@ void cv_checkpoint_free(struct cv_checkpoints *s, struct cv_checkpoint *cp)
 	free(cp);
 }
 
+/* --- Load --- */
+
+/* A tree on its way from what it is based on to what the recording says; pages come in order. */
+struct loading {
+	struct cv_checkpoints *s;
+	struct tree_node **tree;
+	uint32_t next; /* pages below are done */
+	int rc;
+};
+
+/* Pages below `page` that the recording does not mention are zero. */
+static int zero_up_to(struct loading *l, uint32_t page)
+{
+	for (; l->next < page && !l->rc; l->next++)
+		if (tree_get(*l->tree, l->next))
+			l->rc = tree_set(l->tree, l->next, NULL, l->s->edit, &l->s->stats);
+	return l->rc;
+}
+
+static int load_page(void *ctx, uint32_t page, const uint8_t *data)
+{
+	struct loading *l = ctx;
+
+	if (page < l->next || page >= l->s->m->mem.pages) {
+		l->rc = CV_E_CORRUPT;
+		return 1;
+	}
+	if (!zero_up_to(l, page))
+		l->rc = tree_set(l->tree, page, data, l->s->edit, &l->s->stats);
+	l->next = page + 1;
+	return l->rc != 0;
+}
+
+int cv_checkpoint_load(struct cv_checkpoints *s, struct cv_log *log, const struct cv_log_checkpoint *from,
+		       struct cv_checkpoint **out, struct cv_error *err)
+{
+	struct cv_checkpoint *cp = calloc(1, sizeof(*cp));
+	struct loading l = {.s = s};
+	int rc;
+
+	*out = NULL;
+	if (!cp)
+		return cv_error_set(err, CV_E_NOMEM, "out of memory for a checkpoint");
+	cp->pos = from->pos;
+	cp->log_seq = from->event_seq;
+	cp->tree = tree_ref(s->base);
+	s->edit++;
+	l.tree = &cp->tree;
+	rc = cv_log_load_state(log, from->id, &cp->state, &cp->nstate, load_page, &l, err);
+	if (!rc)
+		zero_up_to(&l, s->m->mem.pages);
+	s->edit++;
+	s->state_bytes += cp->nstate;
+	if (l.rc)
+		rc = cv_error_set(err, l.rc, "%s: checkpoint %llu %s", cv_log_path(log), (unsigned long long)from->id,
+				  l.rc == CV_E_CORRUPT ? "has pages in disorder" : "needs more memory than there is");
+	if (rc)
+		cv_checkpoint_free(s, cp);
+	else
+		*out = cp;
+	return rc;
+}
+
 const struct cv_pos *cv_checkpoint_pos(const struct cv_checkpoint *cp)
 {
 	return &cp->pos;

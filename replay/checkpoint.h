@@ -9,6 +9,7 @@
 #ifndef CV_CHECKPOINT_H
 #define CV_CHECKPOINT_H
 
+#include "logdb/logdb.h"
 #include "vmm-core/machine.h"
 
 struct cv_checkpoint; /* one point: cpu, devices, RAM, place in the log */
@@ -18,6 +19,12 @@ int cv_checkpoints_new(struct cv_checkpoints **out, struct cv_machine *m, struct
 void cv_checkpoints_free(struct cv_checkpoints *s);
 /* Takes one at the machine's position. log_seq: cv_replayer_tell. Clears the dirty set. Owned by the caller. */
 int cv_checkpoint_take(struct cv_checkpoints *s, uint64_t log_seq, struct cv_checkpoint **out, struct cv_error *err);
+/*
+ * The same of a place that the recording holds with its state and pages. Pages that the present RAM has too are shared.
+ * Takes nothing of the machine and leaves it alone.
+ */
+int cv_checkpoint_load(struct cv_checkpoints *s, struct cv_log *log, const struct cv_log_checkpoint *from,
+		       struct cv_checkpoint **out, struct cv_error *err);
 int cv_checkpoint_restore(struct cv_checkpoints *s, const struct cv_checkpoint *cp, struct cv_error *err);
 void cv_checkpoint_free(struct cv_checkpoints *s, struct cv_checkpoint *cp);
 const struct cv_pos *cv_checkpoint_pos(const struct cv_checkpoint *cp);

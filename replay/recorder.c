@@ -188,6 +188,8 @@ int cv_recorder_new(struct cv_recorder **out, struct cv_log *log, struct cv_env 
 		r->cfg = *cfg;
 	if (!r->cfg.checkpoint_insns)
 		r->cfg.checkpoint_insns = CHECKPOINT_DEFAULT;
+	if (r->cfg.state_insns && r->cfg.state_insns < r->cfg.checkpoint_insns)
+		r->cfg.checkpoint_insns = r->cfg.state_insns;
 	r->next = UINT64_MAX;
 	r->next_state = r->cfg.state_insns ? r->cfg.state_insns : UINT64_MAX;
 	*out = r;

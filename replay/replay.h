@@ -44,7 +44,8 @@ void cv_live_resume(struct cv_live *l);
 struct cv_recorder;
 struct cv_recorder_config {
 	uint64_t checkpoint_insns; /* distance of digest checkpoints; 0: default (2^28) */
-	uint64_t state_insns;	   /* distance of checkpoints with state and pages; 0: none but the initial machine */
+	/* Distance of checkpoints with state and pages, rounded up to the one above; 0: none. A smaller one rules both. */
+	uint64_t state_insns;
 };
 /*
  * Wraps `inner`. log is borrowed and open for writing. Call cv_recorder_begin once the machine exists and before it
@@ -95,6 +96,16 @@ uint64_t cv_replayer_next_check(struct cv_replayer *r, const struct cv_pos *pos)
 uint64_t cv_replayer_tell_check(const struct cv_replayer *r);
 void cv_replayer_seek_check(struct cv_replayer *r, uint64_t check);
 int cv_replayer_check(struct cv_replayer *r, struct cv_machine *m, struct cv_error *err);
+/* The last checkpoint in the recording that has state, at or before pos (strictly: before). false: none. */
+bool cv_replayer_find_state(const struct cv_replayer *r, const struct cv_pos *pos, bool strictly,
+			    struct cv_log_checkpoint *cp);
+/*
+ * Puts a machine that has not run yet into that place at or before insns; replay goes on from there. Without such a
+ * place nothing is done, and the machine stays at the beginning.
+ */
+int cv_replayer_start(struct cv_replayer *r, struct cv_machine *m, uint64_t insns, struct cv_error *err);
+/* The recording it reads. */
+struct cv_log *cv_replayer_log(const struct cv_replayer *r);
 /* The recorded end: position (insns) of the END event or of the last event of an incomplete recording. */
 uint64_t cv_replayer_end_insns(const struct cv_replayer *r);
 /* At the end: compares the end kind and the final digest. */

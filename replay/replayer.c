@@ -20,12 +20,6 @@
 /* In a diversion: how often the deadline is looked at, in instructions. */
 #define DIVERTED_SLICE 10000u
 
-struct check {
-	struct cv_pos pos;
-	uint64_t event_seq;
-	uint8_t digest[16];
-};
-
 struct cv_replayer {
 	struct cv_env env;
 	struct cv_log *log; /* borrowed */
@@ -44,7 +38,7 @@ struct cv_replayer {
 	uint64_t end_insns;
 	uint64_t seen;	      /* events when last looked at */
 
-	struct check *checks; /* owned */
+	struct cv_log_checkpoint *checks; /* owned; the index is the id */
 	size_t nchecks, check;
 
 	struct cv_divergence divergence;
@@ -396,9 +390,8 @@ static const struct cv_env_ops rep_ops = {
 static int load_checks(struct cv_replayer *r, struct cv_error *err)
 {
 	for (;;) {
-		struct cv_log_checkpoint cp;
+		struct cv_log_checkpoint cp, *grown;
 		struct cv_error own = {0};
-		struct check *grown;
 		int rc = cv_log_get_checkpoint(r->log, r->nchecks, &cp, &own);
 
 		if (rc == CV_E_NOTFOUND)
@@ -409,10 +402,7 @@ static int load_checks(struct cv_replayer *r, struct cv_error *err)
 		if (!grown)
 			return cv_error_set(err, CV_E_NOMEM, "out of memory for the list of checkpoints");
 		r->checks = grown;
-		r->checks[r->nchecks].pos = cp.pos;
-		r->checks[r->nchecks].event_seq = cp.event_seq;
-		memcpy(r->checks[r->nchecks].digest, cp.digest, sizeof(cp.digest));
-		r->nchecks++;
+		r->checks[r->nchecks++] = cp;
 	}
 }
 
@@ -535,6 +525,11 @@ const struct cv_machine_config *cv_replayer_config(const struct cv_replayer *r)
 	return &r->stored.config;
 }
 
+struct cv_log *cv_replayer_log(const struct cv_replayer *r)
+{
+	return r->log;
+}
+
 struct cv_env *cv_replayer_env(struct cv_replayer *r)
 {
 	return &r->env;
@@ -589,6 +584,18 @@ uint64_t cv_replayer_next_check(struct cv_replayer *r, const struct cv_pos *pos)
 	return r->checks[r->check].pos.insns;
 }
 
+bool cv_replayer_find_state(const struct cv_replayer *r, const struct cv_pos *pos, bool strictly,
+			    struct cv_log_checkpoint *cp)
+{
+	for (size_t i = r->nchecks; i-- > 0;) {
+		if (!r->checks[i].has_state || cv_pos_cmp(&r->checks[i].pos, pos) > (strictly ? -1 : 0))
+			continue;
+		*cp = r->checks[i];
+		return true;
+	}
+	return false;
+}
+
 static int diverged(struct cv_replayer *r, struct cv_error *err)
 {
 	return cv_error_set(err, CV_E_DIVERGED, "%s", r->divergence.text);
@@ -596,7 +603,7 @@ static int diverged(struct cv_replayer *r, struct cv_error *err)
 
 int cv_replayer_check(struct cv_replayer *r, struct cv_machine *m, struct cv_error *err)
 {
-	const struct check *c;
+	const struct cv_log_checkpoint *c;
 	struct cv_digest d;
 	struct cv_pos pos;
 	char want[33], got[33], what[200];

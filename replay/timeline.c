@@ -341,7 +341,8 @@ struct cv_replayer *cv_timeline_replayer(struct cv_timeline *t)
 void cv_timeline_stats(struct cv_timeline *t, size_t *checkpoints, uint64_t *bytes)
 {
 	*checkpoints = t->nnodes;
-	*bytes = t->store ? cv_checkpoints_bytes(t->store) : 0;
+	if (bytes)
+		*bytes = t->store ? cv_checkpoints_bytes(t->store) : 0;
 }
 
 /* Physical address of a byte, and how many of n follow it in the same page. false: not mapped. */

@@ -182,10 +182,12 @@ int tl_run_back(struct cv_timeline *t, const struct cv_pos *from, struct cv_tl_s
 
 	while (t->npoints) {
 		struct tl_run r = {.limit = bound, .arm = ARM_ALL, .collect = true, .target = UINT64_MAX};
-		struct tl_node *node = tl_find_node(t, &bound, true);
+		struct tl_node *node;
 		struct cv_pos low;
-		int rc;
+		int rc = tl_find_base(t, &bound, true, NULL, &node, err);
 
+		if (rc)
+			return rc;
 		if (!node)
 			break;
 		low = node->pos;

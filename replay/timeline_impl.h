@@ -124,6 +124,12 @@ int tl_open_replay(struct cv_timeline *t, struct cv_log *log, struct cv_error *e
 void tl_close_replay(struct cv_timeline *t);
 /* The last node at or before pos (strictly: before). NULL: none. */
 struct tl_node *tl_find_node(struct cv_timeline *t, const struct cv_pos *pos, bool strictly);
+/*
+ * The one to start from for pos: tl_find_node's, or one that is read from the recording because it spares much running.
+ * here (may be NULL): a place at or before pos from which one could run as well.
+ */
+int tl_find_base(struct cv_timeline *t, const struct cv_pos *pos, bool strictly, const struct cv_pos *here,
+		 struct tl_node **base, struct cv_error *err);
 int tl_take_node(struct cv_timeline *t, bool dense, struct cv_error *err);
 int tl_restore_node(struct cv_timeline *t, const struct tl_node *n, struct cv_error *err);
 int tl_restore(struct cv_timeline *t, const struct cv_checkpoint *cp, uint64_t check, struct cv_error *err);

@@ -6,7 +6,8 @@
  * the grid doubles and every second one goes, so that the whole run stays covered at between GRID_MAX/2 and GRID_MAX
  * places. Dense ones are dropped at geometrically shrinking distances before a place that was sought, so that the next
  * steps backwards from there are cheap; of those the farthest from the present place go first. All of it depends on
- * positions alone, never on the host's clock.
+ * positions alone, never on the host's clock. Checkpoints with state in the recording are read when they spare at least
+ * a grid's distance, and then kept as dense ones.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,11 @@ struct tl_node *tl_find_node(struct cv_timeline *t, const struct cv_pos *pos, bo
 			hi = mid;
 	}
 	return lo ? &t->nodes[lo - 1] : NULL;
+}
+
+static uint64_t base_grid(const struct cv_timeline *t)
+{
+	return t->cfg.grid ? t->cfg.grid : GRID_DEFAULT;
 }
 
 static void remove_node(struct cv_timeline *t, size_t i)
@@ -97,35 +103,69 @@ static void thin(struct cv_timeline *t, uint64_t here)
 	}
 }
 
+/* Puts a node in its place. Takes over node->cp, also when it fails. */
+static int insert_node(struct cv_timeline *t, const struct tl_node *node, struct cv_error *err)
+{
+	struct tl_node *before = tl_find_node(t, &node->pos, false);
+	size_t at = before ? (size_t)(before - t->nodes) + 1 : 0;
+
+	if (t->nnodes == t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 64;
+		struct tl_node *grown = realloc(t->nodes, cap * sizeof(*grown));
+
+		if (!grown) {
+			cv_checkpoint_free(t->store, node->cp);
+			return cv_error_set(err, CV_E_NOMEM, "out of memory for the list of checkpoints");
+		}
+		t->nodes = grown;
+		t->cap = cap;
+	}
+	memmove(&t->nodes[at + 1], &t->nodes[at], (t->nnodes - at) * sizeof(*node));
+	t->nodes[at] = *node;
+	t->nnodes++;
+	thin(t, node->pos.insns);
+	return 0;
+}
+
 int tl_take_node(struct cv_timeline *t, bool dense, struct cv_error *err)
 {
 	struct tl_node node = {.dense = dense}, *before;
-	size_t at;
 	int rc;
 
 	cv_machine_position(t->replay_m, &node.pos);
 	before = tl_find_node(t, &node.pos, false);
 	if (before && !cv_pos_cmp(&before->pos, &node.pos))
 		return 0;
-	at = before ? (size_t)(before - t->nodes) + 1 : 0;
-	if (t->nnodes == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 64;
-		struct tl_node *grown = realloc(t->nodes, cap * sizeof(*grown));
-
-		if (!grown)
-			return cv_error_set(err, CV_E_NOMEM, "out of memory for the list of checkpoints");
-		t->nodes = grown;
-		t->cap = cap;
-	}
 	rc = cv_checkpoint_take(t->store, cv_replayer_tell(t->replayer), &node.cp, err);
 	if (rc)
 		return rc;
 	node.check = cv_replayer_tell_check(t->replayer);
-	memmove(&t->nodes[at + 1], &t->nodes[at], (t->nnodes - at) * sizeof(node));
-	t->nodes[at] = node;
-	t->nnodes++;
-	thin(t, node.pos.insns);
-	return 0;
+	return insert_node(t, &node, err);
+}
+
+int tl_find_base(struct cv_timeline *t, const struct cv_pos *pos, bool strictly, const struct cv_pos *here,
+		 struct tl_node **base, struct cv_error *err)
+{
+	struct tl_node node = {.dense = true};
+	struct cv_log_checkpoint cp;
+	uint64_t from;
+	int rc;
+
+	*base = tl_find_node(t, pos, strictly);
+	from = *base ? (*base)->pos.insns : 0;
+	if (here && here->insns > from)
+		from = here->insns;
+	if (!cv_replayer_find_state(t->replayer, pos, strictly, &cp) || cp.pos.insns < from ||
+	    cp.pos.insns - from < base_grid(t))
+		return 0;
+	rc = cv_checkpoint_load(t->store, cv_replayer_log(t->replayer), &cp, &node.cp, err);
+	if (rc)
+		return rc;
+	node.pos = cp.pos;
+	node.check = cp.id + 1; /* its own digest was of what lies before */
+	rc = insert_node(t, &node, err);
+	*base = tl_find_node(t, pos, strictly);
+	return rc;
 }
 
 int tl_restore(struct cv_timeline *t, const struct cv_checkpoint *cp, uint64_t check, struct cv_error *err)
@@ -152,7 +192,7 @@ int tl_open_replay(struct cv_timeline *t, struct cv_log *log, struct cv_error *e
 
 	if (rc)
 		return rc;
-	t->grid = t->cfg.grid ? t->cfg.grid : GRID_DEFAULT;
+	t->grid = base_grid(t);
 	config = cv_replayer_config(t->replayer);
 	env = cv_replayer_env(t->replayer);
 	rc = t->cfg.engine ? cv_machine_new_with_engine(&t->replay_m, config, t->cfg.board, t->cfg.engine, env, err)

@@ -239,12 +239,17 @@ int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 int tl_goto(struct cv_timeline *t, const struct cv_pos *target, enum tl_why *why, struct cv_error *err)
 {
 	struct tl_run r = {.limit = *target, .arm = ARM_NONE, .target = target->insns};
-	struct tl_node *node = tl_find_node(t, target, false);
+	struct tl_node *node;
 	struct cv_pos pos;
+	bool usable;
 	int rc;
 
 	cv_machine_position(t->m, &pos);
-	if (cv_pos_cmp(&pos, target) > 0 || (node && cv_pos_cmp(&node->pos, &pos) > 0) || t->m->env->failed) {
+	usable = cv_pos_cmp(&pos, target) <= 0 && !t->m->env->failed;
+	rc = tl_find_base(t, target, false, usable ? &pos : NULL, &node, err);
+	if (rc)
+		return rc;
+	if (!usable || (node && cv_pos_cmp(&node->pos, &pos) > 0)) {
 		rc = tl_restore_node(t, node, err);
 		if (rc)
 			return rc;

@@ -14,6 +14,7 @@
 #include "replay/timeline.h"
 
 #define RUN_INSNS 40000u
+#define STATE_INSNS 5000u
 #define REF_MAX 2600u
 #define WATCHED (FAKE_DATA + 0x808)
 #define WATCHED_LEN 128
@@ -66,7 +67,7 @@ static void begin_recording(struct fixture *f, enum cv_clock_mode clock, enum cv
 				    .seed = 5,
 				    .slice = 300,
 				    .wake_fd = -1};
-	struct cv_recorder_config rc = {.checkpoint_insns = 1000};
+	struct cv_recorder_config rc = {.checkpoint_insns = 1000, .state_insns = STATE_INSNS};
 	struct cv_machine_config mc;
 
 	memset(f, 0, sizeof(*f));
@@ -581,6 +582,90 @@ START_TEST(checkpoints_stay_few)
 }
 END_TEST
 
+/* --- Checkpoints in the recording --- */
+
+START_TEST(stored_checkpoints_give_the_states_that_running_gives)
+{
+	struct fixture f;
+	struct cv_tl_stop stop;
+	struct cv_digest want[8], got;
+	size_t n;
+
+	setup(&f, _i ? CV_CLOCK_VIRTUAL : CV_CLOCK_HOST, CV_END_POWEROFF, UINT64_MAX);
+	cv_timeline_free(f.t);
+	f.cfg.grid = 1 << 30; /* so far from each other that none is ever read */
+	must(&f, cv_timeline_open(&f.t, f.log, &f.cfg, &f.err));
+	for (unsigned i = 0; i < 8; i++) {
+		must(&f, cv_timeline_seek(f.t, 4000 + i * 4100, &stop, &f.err));
+		ck_assert_uint_eq(stop.pos.insns, 4000 + i * 4100);
+		digest_here(&f, &want[i]);
+	}
+	f.cfg.grid = 512;
+	for (unsigned i = 8; i-- > 0;) {
+		cv_timeline_free(f.t);
+		must(&f, cv_timeline_open(&f.t, f.log, &f.cfg, &f.err));
+		must(&f, cv_timeline_seek(f.t, 4000 + i * 4100, &stop, &f.err));
+		ck_assert_uint_eq(stop.pos.insns, 4000 + i * 4100);
+		cv_timeline_stats(f.t, &n, NULL);
+		ck_assert_uint_le(n, 2 + STATE_INSNS / 512); /* it did not come all the way */
+		digest_here(&f, &got);
+		ck_assert_mem_eq(got.b, want[i].b, sizeof(got.b));
+		if (i & 1)
+			run_to_end(&f);
+	}
+	must(&f, cv_timeline_run(f.t, CV_BACKWARD, &stop, &f.err));
+	ck_assert_int_eq(stop.why, CV_TL_BEGIN);
+	run_to_end(&f);
+	teardown(&f);
+}
+END_TEST
+
+/* Replays from the stored checkpoint at or before insns to the end, with every check. Where it started. */
+static uint64_t replay_from(struct fixture *f, uint64_t insns)
+{
+	struct cv_replayer *r;
+	struct cv_machine *m;
+	struct cv_pos start, pos;
+	struct cv_run run;
+
+	must(f, cv_replayer_new(&r, f->log, &f->err));
+	must(f, cv_machine_new_with_engine(&m, cv_replayer_config(r), &fake_board, fake_engine_new,
+					   cv_replayer_env(r), &f->err));
+	must(f, cv_replayer_start(r, m, insns, &f->err));
+	cv_machine_position(m, &start);
+	do {
+		struct cv_stop stop = {0};
+
+		cv_machine_position(m, &pos);
+		stop.insns = cv_replayer_next_check(r, &pos);
+		must(f, cv_machine_run(m, &stop, false, &run, &f->err));
+		ck_assert_msg(run.why != CV_RUN_ENV, "%s", cv_replayer_divergence(r)->text);
+		cv_machine_position(m, &pos);
+		must(f, cv_replayer_check(r, m, &f->err));
+	} while (run.why != CV_RUN_END);
+	must(f, cv_replayer_check_end(r, m, &f->err));
+	cv_machine_free(m);
+	cv_replayer_free(r);
+	return start.insns;
+}
+
+START_TEST(replay_from_every_stored_checkpoint_ends_as_recorded)
+{
+	struct fixture f;
+
+	setup(&f, _i ? CV_CLOCK_VIRTUAL : CV_CLOCK_HOST, CV_END_POWEROFF, UINT64_MAX);
+	ck_assert_uint_eq(replay_from(&f, STATE_INSNS - 1), 0);
+	for (uint64_t at = STATE_INSNS; at < RUN_INSNS; at += STATE_INSNS) {
+		uint64_t start = replay_from(&f, at + STATE_INSNS / 2);
+
+		ck_assert_uint_gt(start + STATE_INSNS, at); /* one may be left out where an event lies just there */
+		ck_assert_uint_le(start, at + STATE_INSNS / 2);
+		ck_assert_uint_gt(start, 0);
+	}
+	teardown(&f);
+}
+END_TEST
+
 /* --- A recording in progress --- */
 
 static void teardown_live(struct fixture *f)
@@ -692,6 +777,8 @@ int main(void)
 	tcase_add_loop_test(tc, diversion_is_private_and_thrown_away, 0, 2);
 	tcase_add_test(tc, interrupted_search_returns_to_where_it_began);
 	tcase_add_test(tc, checkpoints_stay_few);
+	tcase_add_loop_test(tc, stored_checkpoints_give_the_states_that_running_gives, 0, 2);
+	tcase_add_loop_test(tc, replay_from_every_stored_checkpoint_ends_as_recorded, 0, 2);
 	tcase_add_loop_test(tc, live_goes_back_and_forward_again, 0, 2);
 	tcase_add_test(tc, live_without_a_recording_refuses_to_go_back);
 	suite_add_tcase(s, tc);
