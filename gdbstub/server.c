@@ -354,6 +354,14 @@ static enum cv_gdb_after hold(struct cv_gdb *g, struct serving *sv, bool *quit)
 	return after;
 }
 
+/* The client has gone. A living guest is where it was, wherever the client looked: it needn't wait for a replay to get there. */
+static int let_go(struct serving *sv, struct cv_error *err)
+{
+	struct cv_tl_stop stop = { 0 };
+
+	return sv->live ? cv_timeline_seek(sv->t, UINT64_MAX, &stop, err) : 0;
+}
+
 /* The live guest goes on; returns when somebody wants something, or the run has ended. */
 static int run_free(struct serving *sv, struct cv_error *err)
 {
@@ -398,6 +406,10 @@ int cv_gdb_serve(struct cv_gdb *g, struct cv_timeline *t, const struct cv_gdb_op
 			bool quit = false;
 			enum cv_gdb_after after = hold(g, &sv, &quit);
 
+			int r = let_go(&sv, err);
+
+			if (r < 0)
+				return r;
 			wait = false;
 			why = after_client(&sv, after, quit);
 		} else if (sv.live && sv.ended) {
