@@ -419,7 +419,7 @@ START_TEST(interrupt_page_fault_while_delivering_page_fault_makes_double_fault)
 	c->fault.cr2 = 0x777;
 	ck_assert(deliver_error(EXC_PF, 2));
 	ck_assert_uint_eq(c->s.rip, 0x8000);
-	ck_assert_uint_eq(c->s.cr2, 0x40000000 - 48);
+	ck_assert_uint_eq(c->s.cr2, 0x40000000 - 8);
 	FRAME(IST1 - 48, 8, 0, 0x5000, K_CODE, 2, 0x40000000, K_DATA);
 }
 END_TEST

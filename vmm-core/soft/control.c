@@ -35,7 +35,7 @@ static uint8_t fp_block(const struct soft_cpu *c)
 static uint8_t mmu_index(const struct soft_cpu *c)
 {
 	if (c->cpl == 3)
-		return SOFT_MMU_USER;
+		return (c->s.cr0 & CV_CR0_AM) && (c->s.rflags & CV_FLAG_AC) ? SOFT_MMU_ALIGN : SOFT_MMU_USER;
 	return (c->s.cr4 & CV_CR4_SMAP) && !(c->s.rflags & CV_FLAG_AC) ? SOFT_MMU_SUPER : SOFT_MMU_SUPER_AC;
 }
 

@@ -17,6 +17,7 @@
 #include "vmm-core/soft/block.h"
 #include "vmm-core/soft/flags.h"
 #include "vmm-core/soft/mem.h"
+#include "vmm-core/soft/sys.h"
 
 enum { FETCH_ENTRIES = 256 };
 
@@ -62,14 +63,17 @@ bool soft_no_caching(const struct soft_cpu *c)
 	return c->engine->knobs.flush_each_block;
 }
 
-bool soft_has_break(const struct soft_cpu *c, uint64_t linear)
+static bool host_break(const struct soft_engine *e, uint64_t linear)
 {
-	const struct soft_engine *e = c->engine;
-
 	for (size_t k = 0; k < e->nbreaks; k++)
 		if (e->breaks[k] == linear)
 			return true;
 	return false;
+}
+
+bool soft_has_break(const struct soft_cpu *c, uint64_t linear)
+{
+	return host_break(c->engine, linear) || (c->dr_exec && soft_debug_exec(c, linear));
 }
 
 bool soft_watched_page(const struct soft_cpu *c, uint64_t linear)
@@ -83,7 +87,7 @@ bool soft_watched_page(const struct soft_cpu *c, uint64_t linear)
 		    (linear & SOFT_PAGE_MASK) <= ((w->addr + w->len - 1) & SOFT_PAGE_MASK))
 			return true;
 	}
-	return false;
+	return c->dr_data && soft_debug_page(c, linear & SOFT_PAGE_MASK);
 }
 
 bool soft_watch_match(const struct soft_cpu *c, uint64_t la, uint64_t n, bool write, struct cv_watch *hit)
@@ -208,6 +212,42 @@ static void unwind(struct soft_cpu *c)
 }
 
 /*
+ * Does the instruction that has just run alone end with a single-step trap? TF as it was at its beginning decides, but
+ * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4).
+ */
+static bool steps(const struct soft_cpu *c, const struct cv_insn *i, uint64_t flags)
+{
+	switch (i->op) {
+	case CV_OP_syscall: case CV_OP_sysret:
+		return c->s.rflags & CV_FLAG_TF;
+	case CV_OP_int: case CV_OP_int3: case CV_OP_int1:
+		return false;
+	case CV_OP_into:
+		return flags & CV_FLAG_TF && !(soft_get_rflags(c) & CV_FLAG_OF);
+	default:
+		return flags & CV_FLAG_TF;
+	}
+}
+
+/* What did not retire: a fault, or a REP left midway, which may have trapped after an iteration. */
+static void undo(struct soft_cpu *c, uint64_t rip, uint8_t shadow, uint64_t pending, uint64_t rcx)
+{
+	if (c->rep_left) {
+		c->s.rip = rip;
+		if (c->s.rflags & CV_FLAG_TF && c->s.gpr[CV_RCX] != rcx)
+			c->s.pending_db |= DR6_BS;
+		if (!c->s.pending_db)
+			c->s.shadow = shadow;
+		return;
+	}
+	if (c->fault.insn) /* a task switch raises in the new task, whose RIP stays */
+		c->s.rip = rip;
+	c->s.shadow = shadow;
+	c->s.pending_db = pending | (c->s.pending_db & DR6_BD);
+	c->watch_hit.len = 0;
+}
+
+/*
  * Runs the instruction at s.rip alone, as decoded in *i or, if NULL, decoded afresh. The position is settled on entry.
  * c->fault tells whether it faulted; c->rep_left whether a REP was left midway.
  */
@@ -218,7 +258,7 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	int64_t budget = c->budget;
 	uint8_t shadow = c->s.shadow;
 	uint64_t flags = c->s.rflags;
-	uint64_t rip = c->s.rip;
+	uint64_t rip = c->s.rip, rcx = c->s.gpr[CV_RCX], pending = c->s.pending_db;
 	bool retired;
 
 	e->singles++;
@@ -253,18 +293,13 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	retired = c->fault.vector < 0 && !c->rep_left;
 	c->budget = budget - retired;
 	if (!retired) {
-		c->s.rip = rip;
-		c->s.shadow = shadow;
-		if (!c->rep_left)
-			c->watch_hit.len = 0;
+		undo(c, rip, shadow, pending, rcx);
 		return;
 	}
 	if (flags & CV_FLAG_RF && one->insn[0].op != CV_OP_iret)
 		c->s.rflags &= ~(uint64_t)CV_FLAG_RF;
-	/* Single-step trap; software interrupts have cleared TF for their handler (SDM 3B 18.3.1.4). */
-	if (flags & CV_FLAG_TF && one->insn[0].op != CV_OP_int && one->insn[0].op != CV_OP_int3 &&
-	    one->insn[0].op != CV_OP_into && one->insn[0].op != CV_OP_int1)
-		c->s.pending_db |= 1u << 14;
+	if (steps(c, &one->insn[0], flags))
+		c->s.pending_db |= DR6_BS;
 }
 
 /* Runs the first n instructions of a block, fewer than it has. */
@@ -354,6 +389,18 @@ static enum attend attend(struct soft_engine *e, struct cv_exit *exit)
 		return ATTEND_EXIT;
 	}
 	return ATTEND_NOTHING;
+}
+
+/* The guest's own breakpoint on the instruction that comes: a fault before it, after all that attend() delivers. */
+static enum attend guest_break(struct soft_engine *e, struct cv_exit *exit)
+{
+	struct soft_cpu *c = &e->c;
+	uint64_t hit = c->dr_exec ? soft_debug_exec(c, linear_rip(c)) : 0;
+
+	if (!hit || c->s.rflags & CV_FLAG_RF || c->s.shadow & CV_SHADOW_MOVSS)
+		return ATTEND_NOTHING;
+	c->s.pending_db |= hit;
+	return deliver(e, SOFT_EV_EXCEPTION, EXC_DB, false, 0, exit) ? ATTEND_DELIVERED : ATTEND_EXIT;
 }
 
 static bool at_stop(const struct soft_engine *e, const struct cv_stop *stop)
@@ -484,13 +531,23 @@ static void run_loop(struct soft_engine *e, const struct cv_stop *stop, struct c
 				continue;
 			}
 		}
-		if (e->nbreaks && !(first && stop->skip_first_break) && soft_has_break(c, linear_rip(c))) {
+		if (e->nbreaks && !(first && stop->skip_first_break) && host_break(e, linear_rip(c))) {
 			exit->kind = CV_EXIT_BREAK;
 			exit->addr = linear_rip(c);
 			return;
 		}
 		first = false;
 		moved = true;
+		if (c->dr_exec) {
+			enum attend a = guest_break(e, exit);
+
+			if (a == ATTEND_EXIT)
+				return;
+			update_context(e);
+			delivered = a == ATTEND_DELIVERED;
+			if (delivered)
+				continue;
+		}
 		advance(e, stop);
 		if (!resolve(e, exit))
 			return;
@@ -562,6 +619,7 @@ static void soft_set_state(struct cv_engine *base, const struct cv_vcpu_state *s
 	soft_set_arith(c, s->rflags);
 	c->s.rflags = (s->rflags & ~(uint64_t)CV_FLAGS_ARITH) | 2;
 	soft_update_mode(c);
+	soft_debug_update(c);
 	soft_tlb_flush(c);
 	update_context(e);
 	c->budget = 0;
@@ -663,6 +721,8 @@ struct cv_engine *cv_soft_new(const struct cv_engine_host *host, struct cv_error
 	e->c.engine = e;
 	e->c.host = *host;
 	e->c.two31 = 0x80000000u;
+	for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
+		e->c.tlb[SOFT_MMU_ALIGN][k].rtag = e->c.tlb[SOFT_MMU_ALIGN][k].wtag = 1;
 	e->c.fault.vector = -1;
 	e->one->page = e->one->page2 = UINT32_MAX - 1;
 	for (unsigned k = 0; k < SOFT_JUMPS; k++)

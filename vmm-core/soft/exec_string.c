@@ -293,6 +293,8 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
 				goto leave;
 			left -= c->rep_stop;
 		}
+		if (unlikely(c->s.rflags & CV_FLAG_TF))
+			left = 1; /* traps after each iteration (SDM 3B 17.3.1.4) */
 		k = many(c, i, left);
 		if (!k) {
 			if (!one(c, i)) {
@@ -304,7 +306,7 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
 		count_down(c, i, k);
 		if (compares && ends(c, i))
 			return true;
-		if (unlikely(c->watch_hit.len != 0) && count_left(c, i))
+		if (unlikely(c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i))
 			goto leave;
 	}
 	return true;

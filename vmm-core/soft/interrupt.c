@@ -39,7 +39,7 @@ static bool pushes_rf(const struct soft_cpu *c, const struct delivery *d)
 	if (c->s.rflags & CV_FLAG_RF)
 		return true;
 	if (d->type == SOFT_EV_EXCEPTION && d->vector == EXC_DB)
-		return c->s.pending_db & DR6_BD;
+		return c->s.pending_db & DR6_BD || c->s.pos.in_rep;
 	if (d->type == SOFT_EV_EXCEPTION)
 		return d->vector != EXC_DF && d->vector != EXC_MC && d->vector != EXC_BP && d->vector != EXC_OF;
 	return (d->type == SOFT_EV_EXTERNAL || d->type == SOFT_EV_NMI) && c->s.pos.in_rep;

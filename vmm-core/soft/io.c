@@ -60,6 +60,7 @@ void sys_op_in(struct soft_cpu *c, const struct cv_insn *i)
 	if (!sys_io_allowed(c, i, port, n))
 		return;
 	v = cv_bus_in(c->host.bus, port, n);
+	c->s.pending_db |= soft_debug_io(c, port, n);
 	if (n == 1)
 		c->s.gpr[CV_RAX] = (c->s.gpr[CV_RAX] & ~0xffull) | (uint8_t)v;
 	else
@@ -75,6 +76,7 @@ void sys_op_out(struct soft_cpu *c, const struct cv_insn *i)
 	if (!sys_io_allowed(c, i, port, n))
 		return;
 	cv_bus_out(c->host.bus, port, n, (uint32_t)truncate_to(c->s.gpr[CV_RAX], n == 1 ? 2 : n) & (n == 1 ? 0xffu : ~0u));
+	c->s.pending_db |= soft_debug_io(c, port, n);
 	soft_finish(c, i);
 }
 
@@ -97,6 +99,7 @@ static bool ins_once(struct soft_cpu *c, const struct cv_insn *i, uint16_t port,
 	v = cv_bus_in(c->host.bus, port, n);
 	if (!soft_store(c, i, CV_ES, off, &v, n))
 		return false;
+	c->s.pending_db |= soft_debug_io(c, port, n);
 	step_index(c, i, CV_RDI, n);
 	return true;
 }
@@ -108,6 +111,7 @@ static bool outs_once(struct soft_cpu *c, const struct cv_insn *i, uint16_t port
 	if (!soft_load(c, i, i->seg, truncate_to(c->s.gpr[CV_RSI], i->asize), &v, n))
 		return false;
 	cv_bus_out(c->host.bus, port, n, v);
+	c->s.pending_db |= soft_debug_io(c, port, n);
 	step_index(c, i, CV_RSI, n);
 	return true;
 }
@@ -127,7 +131,7 @@ static void rep_io(struct soft_cpu *c, const struct cv_insn *i, bool in, uint16_
 		if (!(in ? ins_once(c, i, port, n) : outs_once(c, i, port, n)))
 			return;
 		write_gpr(c, CV_RCX, i->asize, c->s.gpr[CV_RCX] - 1);
-		if (c->watch_hit.len && count_left(c, i)) {
+		if ((c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i)) {
 			c->rep_left = true;
 			return;
 		}

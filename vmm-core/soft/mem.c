@@ -128,7 +128,7 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 	struct soft_tlb_entry *e = &c->tlb[mmu][(p->la >> 12) & (SOFT_TLB_ENTRIES - 1)];
 	uint8_t flags = c->host.mem->flags[p->page];
 
-	if (c->nwatches && soft_watched_page(c, tag))
+	if (mmu == SOFT_MMU_ALIGN || ((c->nwatches || c->dr_data) && soft_watched_page(c, tag)))
 		return;
 	if (e->rtag != tag && c->tlb_limit && c->tlb_used++ >= c->tlb_limit) {
 		for (unsigned m = 0; m < SOFT_MMUS; m++)
@@ -150,7 +150,7 @@ static bool translate(struct soft_cpu *c, const struct cv_insn *i, struct piece 
 	int64_t page;
 
 	c->tlb_misses++;
-	if (!soft_page_walk(c, p->la, access, mmu, false, &w))
+	if (!soft_page_walk(c, p->la, access, mmu == SOFT_MMU_ALIGN ? SOFT_MMU_USER : mmu, false, &w))
 		return raise_page_fault(c, i, p->la, w.error);
 	p->gpa = w.gpa;
 	page = cv_memory_gpa_to_page(m, w.gpa);
@@ -178,7 +178,14 @@ static bool needs_alone(struct soft_cpu *c, const struct piece *p, bool write)
 	if (write && c->host.mem->flags[p->page] & CV_PAGE_CODE &&
 	    soft_blocks_touched(c, p->page, p->gpa & (CV_PAGE_SIZE - 1), p->n))
 		return true;
-	return c->nwatches && soft_watch_match(c, p->la, p->n, write, &hit);
+	return (c->nwatches && soft_watch_match(c, p->la, p->n, write, &hit)) ||
+	       (c->dr_data && soft_debug_data(c, p->la, p->n, write));
+}
+
+/* SDM 3A 6.15, interrupt 17: operands of 2, 4, 8 and 10 bytes have a natural alignment; of others nothing is asked. */
+static bool misaligned(uint64_t la, unsigned n)
+{
+	return n == 10 ? la & 7 : (n == 2 || n == 4 || n == 8) && la & (n - 1);
 }
 
 /* Cuts [la, la+n) at page edges and examines each piece; returns how many, 0 if a fault or restart was raised. */
@@ -190,11 +197,16 @@ static unsigned cut(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, un
 
 	p[0].la = la;
 	p[0].n = n > room ? room : n;
-	p[1].la = c->mode == 64 ? la + room : (uint32_t)(la + room);
+	/* Tables and inner stacks lie above 4 GiB in long mode, whatever the code's size. */
+	p[1].la = c->mode == 64 || la >> 32 ? la + room : (uint32_t)(la + room);
 	p[1].n = n - p[0].n;
 	for (unsigned k = 0; k < pieces; k++)
 		if (!translate(c, i, &p[k], access, mmu))
 			return 0;
+	if (mmu == SOFT_MMU_ALIGN && misaligned(la, n)) {
+		soft_raise_error(c, i, EXC_AC, 0);
+		return 0;
+	}
 	if (c->single || !i)
 		return pieces;
 	for (unsigned k = 0; k < pieces; k++) {
@@ -220,6 +232,8 @@ static void note_watch(struct soft_cpu *c, const struct piece *p, bool write)
 
 	if (c->nwatches && !c->watch_hit.len && soft_watch_match(c, p->la, p->n, write, &hit))
 		c->watch_hit = hit;
+	if (c->dr_data)
+		c->s.pending_db |= soft_debug_data(c, p->la, p->n, write);
 }
 
 static void read_piece(struct soft_cpu *c, const struct piece *p, uint8_t *out)

@@ -35,7 +35,9 @@
 struct soft_block;
 
 enum { SOFT_TLB_ENTRIES = 1024 };
-enum { SOFT_MMU_SUPER = 0, SOFT_MMU_USER = 1, SOFT_MMU_SUPER_AC = 2 /* CPL<3 with SMAP off or AC set */, SOFT_MMUS = 3 };
+enum { SOFT_MMU_SUPER = 0, SOFT_MMU_USER = 1, SOFT_MMU_SUPER_AC = 2 /* CPL<3 with SMAP off or AC set */, SOFT_MMUS = 3,
+       /* CPL 3 with alignment checks on: its table is never filled, so each access takes the slow path and is checked. */
+       SOFT_MMU_ALIGN = 3 };
 enum soft_access { SOFT_READ = 0, SOFT_WRITE = 1, SOFT_FETCH = 2 };
 
 /* Tags are page-aligned linear addresses; 1 (unaligned) matches nothing. host = (uint8_t *)(addend + linear). */
@@ -112,7 +114,8 @@ struct soft_cpu {
 	uint32_t generation;   /* counts TLB flushes */
 	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
 	uint64_t tlb_misses;
-	unsigned nwatches;
+	unsigned nwatches;     /* the host's */
+	uint8_t dr_exec, dr_data; /* which of DR0..DR3 are armed for execution, for data (debug.c) */
 	uint64_t ld;	       /* what a slow load brought */
 	uint64_t rep_stop;     /* with rep_stops: a REP leaves, not retired, when its count has come down to this */
 	bool rep_stops, rep_left;
@@ -121,7 +124,7 @@ struct soft_cpu {
 	struct soft_block *link_from; /* the block that wants to be chained to the one at s.rip, or NULL */
 	unsigned link_which;
 
-	struct soft_tlb_entry tlb[SOFT_MMUS][SOFT_TLB_ENTRIES] __attribute__((aligned(64)));
+	struct soft_tlb_entry tlb[SOFT_MMUS + 1][SOFT_TLB_ENTRIES] __attribute__((aligned(64)));
 	struct soft_jump jump[SOFT_JUMPS] __attribute__((aligned(64)));
 
 	struct cv_engine_host host;
@@ -241,6 +244,15 @@ bool soft_load_seg(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, ui
  */
 bool soft_deliver(struct soft_cpu *c, enum soft_event_type type, int vector, bool has_error, uint32_t error,
 		  uint64_t next_rip, uint8_t *failed);
+
+/* --- The guest's own breakpoints (debug.c): each gives the DR6 bits of those that match --- */
+/* After any change to DR0..DR3 or DR7: recomputes what is armed, forgets translations and blocks made without it. */
+void soft_debug_update(struct soft_cpu *c);
+uint64_t soft_debug_exec(const struct soft_cpu *c, uint64_t linear);
+uint64_t soft_debug_data(const struct soft_cpu *c, uint64_t linear, uint64_t n, bool write);
+uint64_t soft_debug_io(const struct soft_cpu *c, uint16_t port, unsigned n);
+/* Does an armed data breakpoint touch this page? */
+bool soft_debug_page(const struct soft_cpu *c, uint64_t page);
 
 /* --- FPU and SSE (x87.c, sse*.c) --- */
 void soft_fninit(struct cv_x87 *f);

@@ -4,7 +4,7 @@
  * (SDM 3A 5.8.5, 6.12.1, 6.14.4).
  *
  * A frame lies in one piece below the stack pointer, so it is one checked store; only where a 16- or 32-bit pointer
- * wraps in its middle does it go element by element.
+ * wraps in its middle, or to see which element a page fault belongs to, does it go element by element.
  */
 #include <string.h>
 
@@ -50,6 +50,16 @@ static bool store_piece(struct soft_cpu *c, const struct cv_insn *i, const struc
 	return soft_lin_store(c, i, linear, p, n, st->cpl < 3);
 }
 
+/* Element by element, in the order of pushing. */
+static bool push_singly(struct soft_cpu *c, const struct cv_insn *i, const struct soft_stack *st, const struct soft_frame *f,
+			uint64_t sp, const uint8_t *buf)
+{
+	for (unsigned k = f->n; k-- > 0;)
+		if (!store_piece(c, i, st, truncate_to(sp + k * f->size, st->sp_size), buf + k * f->size, f->size))
+			return false;
+	return true;
+}
+
 bool sys_push_frame(struct soft_cpu *c, const struct cv_insn *i, struct soft_stack *st, const struct soft_frame *f)
 {
 	unsigned total = f->n * f->size;
@@ -57,15 +67,14 @@ bool sys_push_frame(struct soft_cpu *c, const struct cv_insn *i, struct soft_sta
 	bool wraps = st->sp_size < 8 && sp + total > 1ull << (8 * st->sp_size);
 	uint8_t buf[SYS_FRAME_MAX * 8];
 
-	for (unsigned k = 0; k < f->n; k++) {
-		unsigned at = (f->n - 1 - k) * f->size;
-
-		memcpy(buf + at, &f->v[k], f->size);
-		if (wraps && !store_piece(c, i, st, truncate_to(sp + at, st->sp_size), buf + at, f->size))
-			return false;
-	}
-	if (!wraps && total && !store_piece(c, i, st, sp, buf, total))
+	for (unsigned k = 0; k < f->n; k++)
+		memcpy(buf + (f->n - 1 - k) * f->size, &f->v[k], f->size);
+	if (wraps ? !push_singly(c, i, st, f, sp, buf) : total && !store_piece(c, i, st, sp, buf, total)) {
+		/* A page fault names the element that the CPU pushes first of those that can't be. */
+		if (!wraps && c->fault.vector == EXC_PF)
+			push_singly(c, i, st, f, sp, buf);
 		return false;
+	}
 	st->sp = sp;
 	return true;
 }
