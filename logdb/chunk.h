@@ -17,6 +17,7 @@
 #include "vmm-core/event.h"
 
 #define CV_CHUNK_EVENTS 16384		 /* most events in one chunk */
+#define CV_CHUNK_CLOSES 4096		 /* a commit leaves a chunk of fewer open */
 #define CV_CHUNK_BYTES (4u * 1024 * 1024) /* most bytes of one chunk; no encoder comes near */
 
 struct cv_chunk_codec; /* the model and zstd's contexts: a megabyte, used again for every chunk */

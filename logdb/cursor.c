@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A cursor holds two decoded chunks: the one in which it stands, and the one in which the next asynchronous event was
- * found. When it gets there the two change places. The index of chunks says where to look.
+ * found. When it gets there the two change places. The index of chunks says where to look. What is decoded of a chunk
+ * that has grown since is decoded again.
  */
 #include "logdb/log.h"
 
@@ -12,8 +13,8 @@
 
 struct slot {
 	uint64_t no;	     /* of the chunk; NO_CHUNK: empty */
-	struct cv_event *ev; /* owned */
-	size_t cap;
+	uint32_t count;	     /* of its events */
+	struct cv_event *ev; /* owned, room for CV_CHUNK_EVENTS */
 };
 
 struct cv_log_cursor {
@@ -68,36 +69,35 @@ static uint64_t find_chunk(const struct cv_log *log, uint64_t v, bool by_insns)
 	return lo;
 }
 
+/* Whether the slot holds all that the index knows of the chunk. */
+static bool holds(const struct cv_log_cursor *c, const struct slot *s, uint64_t no)
+{
+	return s->no == no && s->count == c->log->chunk[no].count;
+}
+
 static int load(struct cv_log_cursor *c, struct slot *s, uint64_t no, struct cv_error *err)
 {
-	size_t n = c->log->chunk[no].count;
 	int rc;
 
-	if (s->no == no)
+	if (holds(c, s, no))
 		return 0;
 	s->no = NO_CHUNK;
-	if (s->cap < n) {
-		struct cv_event *grown;
-
-		free(s->ev);
-		s->cap = 0;
-		s->ev = grown = calloc(n, sizeof(*grown));
-		if (!grown)
-			return log_nomem(c->log, err);
-		s->cap = n;
-	}
+	if (!s->ev)
+		s->ev = malloc(CV_CHUNK_EVENTS * sizeof(*s->ev));
+	if (!s->ev)
+		return log_nomem(c->log, err);
 	rc = log_load_chunk(c->log, no, s->ev, err);
-	if (!rc)
-		s->no = no;
-	return rc;
+	if (rc)
+		return rc;
+	s->no = no;
+	s->count = c->log->chunk[no].count;
+	return 0;
 }
 
 /* Makes slot[0] hold chunk no. */
 static int load_here(struct cv_log_cursor *c, uint64_t no, struct cv_error *err)
 {
-	if (c->slot[0].no == no)
-		return 0;
-	if (c->slot[1].no == no) {
+	if (!holds(c, &c->slot[0], no) && holds(c, &c->slot[1], no)) {
 		struct slot s = c->slot[0];
 
 		c->slot[0] = c->slot[1];
@@ -146,7 +146,7 @@ int cv_log_cursor_next(struct cv_log_cursor *c, const struct cv_event **ev, stru
 /* The first asynchronous event of the chunk in which the cursor stands, at or after it. */
 static int async_here(struct cv_log_cursor *c, bool *found, struct cv_error *err)
 {
-	const struct chunk_place *p = &c->log->chunk[c->chunk];
+	const struct chunk_place *p = &c->log->chunk[c->chunk]; /* its count may grow in load_here */
 	uint64_t i = c->seq - p->seq;
 	int rc;
 
@@ -168,33 +168,43 @@ static int async_here(struct cv_log_cursor *c, bool *found, struct cv_error *err
 	return 0;
 }
 
+/* The first asynchronous event at or after the cursor, as far as the index goes. */
+static int async_in_index(struct cv_log_cursor *c, bool *found, struct cv_error *err)
+{
+	struct cv_log *log = c->log;
+	int rc = settle(c, err);
+
+	*found = false;
+	if (!rc)
+		rc = async_here(c, found, err);
+	if (rc)
+		return rc;
+	for (uint64_t no = c->chunk + 1; !*found && no < log->nchunks; no++) {
+		*found = log->chunk[no].async >= 0;
+		c->async_chunk = no;
+		c->async_seq = log->chunk[no].seq + (uint64_t)(*found ? log->chunk[no].async : 0);
+	}
+	return 0;
+}
+
 /* Sets async_*; 0, CV_E_END or an error. */
 static int find_async(struct cv_log_cursor *c, struct cv_error *err)
 {
-	struct cv_log *log = c->log;
-	uint64_t no;
 	bool found;
-	int rc = settle(c, err);
+	int rc;
 
-	if (!rc)
-		rc = async_here(c, &found, err);
+	do {
+		uint64_t known;
+
+		rc = async_in_index(c, &found, err);
+		known = log_events(c->log);
+		if (!rc && !found)
+			rc = log_refresh(c->log, err);
+		if (!rc && !found && log_events(c->log) == known)
+			rc = CV_E_END;
+	} while (!rc && !found);
 	if (rc)
 		return rc;
-	no = c->chunk + 1;
-	for (;;) {
-		for (; !found && no < log->nchunks; no++) {
-			found = log->chunk[no].async >= 0;
-			c->async_chunk = no;
-			c->async_seq = log->chunk[no].seq + (uint64_t)(found ? log->chunk[no].async : 0);
-		}
-		if (found)
-			break;
-		rc = log_refresh(log, err);
-		if (rc)
-			return rc;
-		if (no == log->nchunks)
-			return CV_E_END;
-	}
 	c->async_known = true;
 	c->async_from = c->seq;
 	return 0;

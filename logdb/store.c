@@ -16,6 +16,7 @@ static const char *const sql[STATEMENTS] = {
 	[ST_IMAGE_ALL] = "SELECT " CV_IMAGES_COLUMNS ", sum FROM images ORDER BY no",
 	[ST_IMAGE_DATA] = "SELECT data FROM images WHERE no = ?",
 	[ST_CHUNK_PUT] = "INSERT INTO chunks(" CV_CHUNKS_COLUMNS ", sum, data) VALUES(?,?,?,?,?,?,?,?,?,?)",
+	[ST_CHUNK_REPLACE] = "REPLACE INTO chunks(" CV_CHUNKS_COLUMNS ", sum, data) VALUES(?,?,?,?,?,?,?,?,?,?)",
 	[ST_CHUNK_ROWS] = "SELECT " CV_CHUNKS_COLUMNS ", sum FROM chunks WHERE no >= ? ORDER BY no",
 	[ST_CHUNK_DATA] = "SELECT " CV_CHUNKS_COLUMNS ", sum, data FROM chunks WHERE no = ?",
 	[ST_CHECKPOINT_PUT] = "INSERT INTO checkpoints(" CV_CHECKPOINTS_COLUMNS ", sum)"
@@ -148,8 +149,7 @@ int log_begin(struct cv_log *log, struct cv_error *err)
 	return 0;
 }
 
-int log_insert(struct cv_log *log, enum cv_log_statement id, enum cv_log_table table, const struct cv_row *r,
-	       struct cv_error *err)
+int log_write(struct cv_log *log, enum cv_log_statement id, const struct cv_row *r, struct cv_error *err)
 {
 	struct cv_error e = { 0 };
 	sqlite3_stmt *st = NULL;
@@ -167,8 +167,17 @@ int log_insert(struct cv_log *log, enum cv_log_statement id, enum cv_log_table t
 		log_fail(log, &e);
 		return cv_error_set(err, e.code, "%s", e.msg);
 	}
-	log->rows[table]++;
 	return 0;
+}
+
+int log_insert(struct cv_log *log, enum cv_log_statement id, enum cv_log_table table, const struct cv_row *r,
+	       struct cv_error *err)
+{
+	int rc = log_write(log, id, r, err);
+
+	if (!rc)
+		log->rows[table]++;
+	return rc;
 }
 
 void log_roll_back(struct cv_log *log)

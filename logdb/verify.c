@@ -27,29 +27,30 @@ static int query(struct cv_log *log, const char *text, uint64_t *out, int n, str
 	return rc;
 }
 
-static int count_kinds(struct cv_log *log, struct cv_log_stats *s, struct cv_error *err)
+/* Chunks, events and their kinds, of one moment. */
+static int count_events(struct cv_log *log, struct cv_log_stats *s, struct cv_error *err)
 {
 	sqlite3_stmt *st = NULL;
-	uint64_t no = 0;
 	int rc = log_stmt(log, ST_CHUNK_ROWS, &st, err);
 
 	if (rc)
 		return rc;
 	sqlite3_bind_int64(st, 1, 0);
-	while (!rc && no < log->nchunks && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (!rc && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct cv_chunk_row c;
 
 		rc = cv_chunk_row_read(st, &c);
 		if (rc)
-			rc = log_row_error(log, rc, "chunk", no, err);
+			rc = log_row_error(log, rc, "chunk", s->chunks, err);
 		for (unsigned k = 0; k < CV_EV_KINDS && !rc; k++)
 			s->by_kind[k] += c.by_kind[k];
-		no++;
+		s->events += rc ? 0 : c.count;
+		s->chunks++;
 	}
-	if (rc > 0)
+	if (rc > 0 && rc != SQLITE_DONE)
 		rc = log_sqlite_error(log, rc, "reading chunks", err);
 	sqlite3_reset(st);
-	return rc;
+	return rc == SQLITE_DONE ? 0 : rc;
 }
 
 /* The last committed event. */
@@ -97,15 +98,13 @@ int cv_log_get_stats(struct cv_log *log, struct cv_log_stats *s, struct cv_error
 	if (rc)
 		return rc;
 	s->file_bytes = file_size(log->path, "") + file_size(log->path, "-wal");
-	s->events = log_events(log);
-	s->chunks = log->nchunks;
 	s->chunk_bytes = n[0];
 	s->image_bytes = n[1];
 	s->page_bytes = n[2];
 	s->pages = n[3];
 	s->checkpoints = n[4];
 	s->lines = n[5];
-	rc = count_kinds(log, s, err);
+	rc = count_events(log, s, err);
 	return rc ? rc : find_last(log, s, err);
 }
 

@@ -313,6 +313,20 @@ START_TEST(log_find_state_before_the_first_is_not_found)
 }
 END_TEST
 
+static int64_t ask(struct cv_log *log, const char *text)
+{
+	sqlite3 *db = cv_log_sqlite(log, &err);
+	sqlite3_stmt *st;
+	int64_t v;
+
+	ck_assert_ptr_nonnull(db);
+	ck_assert_msg(sqlite3_prepare_v2(db, text, -1, &st, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+	ck_assert_msg(sqlite3_step(st) == SQLITE_ROW, "%s: %s", text, sqlite3_errmsg(db));
+	v = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return v;
+}
+
 /* --- Cursors --- */
 
 static struct cv_event all[30000];
@@ -435,6 +449,153 @@ START_TEST(cursor_on_a_growing_log_sees_what_is_committed)
 }
 END_TEST
 
+/* The first n of `all` are what the reader has, in each way of asking. */
+static void check_grown(struct cv_log *r, struct cv_log_cursor *next, struct cv_log_cursor *async, size_t n)
+{
+	const struct cv_event *ev;
+	size_t a = cv_log_cursor_tell(async);
+
+	while (a < n && !cv_event_is_async(all[a].kind))
+		a++;
+	if (a < n) {
+		ok(cv_log_cursor_peek_async(async, &ev, &err));
+		ck_assert(same_event(ev, &all[a]));
+		ok(cv_log_cursor_seek(async, a + 1, &err));
+	} else {
+		ck_assert_int_eq(cv_log_cursor_peek_async(async, &ev, &err), CV_E_END);
+	}
+	for (size_t i = cv_log_cursor_tell(next); i < n; i++) {
+		ok(cv_log_cursor_next(next, &ev, &err));
+		ck_assert_msg(same_event(ev, &all[i]), "event %zu", i);
+	}
+	ck_assert_int_eq(cv_log_cursor_next(next, &ev, &err), CV_E_END);
+	ck_assert_uint_eq(cv_log_event_count(r), n);
+}
+
+START_TEST(cursors_following_small_commits_see_each_event_once)
+{
+	struct cv_log *w = create(), *r = open_it();
+	struct cv_log_cursor *next, *async, *own, *own_async;
+	struct cv_log_stats st;
+	struct source s;
+	size_t n = 0;
+
+	source_init(&s, 9);
+	ok(cv_log_cursor_new(&next, r, &err));
+	ok(cv_log_cursor_new(&async, r, &err));
+	ok(cv_log_cursor_new(&own, w, &err));
+	ok(cv_log_cursor_new(&own_async, w, &err));
+	while (n < 12000) {
+		for (size_t end = n + 1 + source_random(&s) % 40; n < end; n++) {
+			source_kernel(&s, &all[n]);
+			ok(cv_log_append(w, &all[n], &err));
+		}
+		ok(cv_log_commit(w, &err));
+		ok(cv_log_commit(w, &err)); /* nothing new */
+		if (source_random(&s) % 3)
+			check_grown(r, next, async, n);
+		check_grown(w, own, own_async, n);
+	}
+	ok(cv_log_verify(r, &err));
+	ok(cv_log_get_stats(r, &st, &err));
+	ck_assert_uint_eq(st.events, n);
+	ck_assert_uint_eq(st.chunks, 3);
+	cv_log_cursor_free(next);
+	cv_log_cursor_free(async);
+	cv_log_cursor_free(own);
+	cv_log_cursor_free(own_async);
+	ok(cv_log_close(r, &err));
+	ok(cv_log_close(w, &err));
+}
+END_TEST
+
+START_TEST(log_read_while_its_last_chunk_grows_is_whole)
+{
+	struct cv_log *w = create(), *r = NULL;
+	struct cv_log_cursor *c = NULL;
+	const struct cv_event *ev;
+	struct cv_log_stats st;
+	struct source s;
+
+	source_init(&s, 5);
+	for (uint64_t n = 0; n < 300; n += 3) {
+		append(w, &s, 3);
+		ok(cv_log_commit(w, &err));
+		if (n % 60 == 0) { /* the index of r is older than the chunk when it is read */
+			cv_log_cursor_free(c);
+			ok(cv_log_close(r, &err));
+			r = open_it();
+			ok(cv_log_cursor_new(&c, r, &err));
+			continue;
+		}
+		ok(cv_log_cursor_seek(c, n / 60 * 60, &err));
+		ok(cv_log_cursor_next(c, &ev, &err));
+		ok(cv_log_verify(r, &err));
+		ok(cv_log_get_stats(r, &st, &err));
+		ck_assert_uint_eq(st.events, n + 3);
+		ck_assert_uint_eq(st.last.insns, s.pos.insns);
+		ck_assert_int_eq(ask(r, "SELECT count(*) FROM events"), (int64_t)n + 3);
+	}
+	cv_log_cursor_free(c);
+	ok(cv_log_close(r, &err));
+	ok(cv_log_close(w, &err));
+}
+END_TEST
+
+START_TEST(cursor_on_a_log_whose_last_chunk_is_lost_or_changed_is_an_error)
+{
+	static const char *const change[] = {
+		"DELETE FROM chunks",
+		"UPDATE chunks SET count = count - 1",
+		"DELETE FROM chunks WHERE no = 1; UPDATE chunks SET no = 1 WHERE no = 0",
+	};
+
+	for (size_t i = 0; i < sizeof(change) / sizeof(change[0]); i++) {
+		struct cv_log *w = create(), *r;
+		struct cv_log_cursor *c;
+		const struct cv_event *ev;
+		struct source s;
+
+		source_init(&s, 5);
+		append(w, &s, 5000);
+		ok(cv_log_commit(w, &err));
+		append(w, &s, 100);
+		ok(cv_log_commit(w, &err));
+		r = open_it();
+		sql(change[i]);
+		ok(cv_log_cursor_new(&c, r, &err));
+		ok(cv_log_cursor_seek(c, 5100, &err));
+		ck_assert_int_eq(cv_log_cursor_next(c, &ev, &err), CV_E_CORRUPT);
+		cv_error_clear(&err);
+		cv_log_cursor_free(c);
+		ok(cv_log_close(r, &err));
+		ok(cv_log_close(w, &err));
+	}
+}
+END_TEST
+
+START_TEST(log_with_a_commit_every_five_events_stays_small)
+{
+	struct cv_log *log = create();
+	struct cv_log_stats st;
+	struct source s;
+
+	source_init(&s, 21);
+	for (int i = 0; i < 2000; i++) {
+		append(log, &s, 5);
+		ok(cv_log_commit(log, &err));
+	}
+	ok(cv_log_close(log, &err));
+	log = open_it();
+	ok(cv_log_get_stats(log, &st, &err));
+	ck_assert_uint_eq(st.events, 10000);
+	ck_assert_uint_le(st.chunk_bytes, 4 * st.events);
+	ck_assert_uint_le(st.file_bytes, 10 * st.events); /* what the shorter ones took is used again */
+	ok(cv_log_verify(log, &err));
+	ok(cv_log_close(log, &err));
+}
+END_TEST
+
 START_TEST(log_closed_while_a_reader_stays_is_whole)
 {
 	struct cv_log *w = create(), *r;
@@ -507,20 +668,6 @@ START_TEST(log_stats_count_everything)
 END_TEST
 
 /* --- The table of events --- */
-
-static int64_t ask(struct cv_log *log, const char *text)
-{
-	sqlite3 *db = cv_log_sqlite(log, &err);
-	sqlite3_stmt *st;
-	int64_t v;
-
-	ck_assert_ptr_nonnull(db);
-	ck_assert_msg(sqlite3_prepare_v2(db, text, -1, &st, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
-	ck_assert_msg(sqlite3_step(st) == SQLITE_ROW, "%s: %s", text, sqlite3_errmsg(db));
-	v = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return v;
-}
 
 START_TEST(events_table_shows_the_events)
 {
@@ -603,6 +750,10 @@ int main(void)
 	tcase_add_test(tc, log_find_state_before_the_first_is_not_found);
 	tcase_add_test(tc, cursor_seeks_and_peeks_anywhere);
 	tcase_add_test(tc, cursor_on_a_growing_log_sees_what_is_committed);
+	tcase_add_test(tc, cursors_following_small_commits_see_each_event_once);
+	tcase_add_test(tc, log_read_while_its_last_chunk_grows_is_whole);
+	tcase_add_test(tc, cursor_on_a_log_whose_last_chunk_is_lost_or_changed_is_an_error);
+	tcase_add_test(tc, log_with_a_commit_every_five_events_stays_small);
 	tcase_add_test(tc, log_closed_while_a_reader_stays_is_whole);
 	tcase_add_test(tc, log_append_out_of_order_is_refused);
 	tcase_add_test(tc, log_stats_count_everything);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "logdb/chunk.h"
 #include "tests/unit/log_fixture.h"
 
 /* --- Making and opening --- */
@@ -161,7 +162,7 @@ START_TEST(rows_changed_or_removed_are_found)
 
 		source_init(&s, i);
 		for (int k = 0; k < 3; k++) {
-			append(log, &s, 100);
+			append(log, &s, CV_CHUNK_CLOSES);
 			ok(cv_log_commit(log, &err));
 		}
 		ok(cv_log_set_meta(log, "engine", "soft", &err));
@@ -274,6 +275,63 @@ START_TEST(log_of_a_recorder_killed_at_random_opens)
 		ok(cv_log_verify(log, &err));
 		ok(cv_log_cursor_new(&c, log, &err));
 		ok(cv_log_cursor_seek(c, cv_log_event_count(log), &err));
+		cv_log_cursor_free(c);
+		ok(cv_log_close(log, &err));
+	}
+}
+END_TEST
+
+/* Commits every five events until it is killed. */
+static void commit_until_killed(void)
+{
+	struct cv_log *log;
+	struct source s;
+
+	source_init(&s, 7);
+	if (cv_log_create(&log, path, true, &err))
+		_exit(1);
+	for (;;) {
+		append(log, &s, 5);
+		if (cv_log_commit(log, &err))
+			_exit(1);
+	}
+}
+
+START_TEST(log_of_a_recorder_killed_while_it_is_followed_is_whole)
+{
+	for (int i = 0; i < 8; i++) {
+		struct cv_log_cursor *c;
+		const struct cv_event *ev;
+		struct cv_event want;
+		struct cv_log *log;
+		struct source s;
+		uint64_t n = 0;
+		int status, rc;
+		pid_t child;
+
+		unlink(path);
+		child = fork();
+		if (!child)
+			commit_until_killed();
+		while ((rc = cv_log_open(&log, path, &err)) == CV_E_BADINPUT)
+			cv_error_clear(&err);
+		ok(rc);
+		source_init(&s, 7);
+		ok(cv_log_cursor_new(&c, log, &err));
+		for (uint64_t end = 300 + (uint64_t)i * 700; n < end; n++) {
+			while ((rc = cv_log_cursor_next(c, &ev, &err)) == CV_E_END)
+				usleep(100);
+			ok(rc);
+			source_kernel(&s, &want);
+			ck_assert_msg(same_event(ev, &want), "event %d", (int)n);
+		}
+		kill(child, SIGKILL);
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert(WIFSIGNALED(status));
+		ck_assert_uint_eq(cv_log_event_count(log) % 5, 0);
+		expect(c, &s, cv_log_event_count(log) - n);
+		ck_assert_int_eq(cv_log_cursor_next(c, &ev, &err), CV_E_END);
+		ok(cv_log_verify(log, &err));
 		cv_log_cursor_free(c);
 		ok(cv_log_close(log, &err));
 	}
@@ -508,7 +566,7 @@ START_TEST(damaged_chunk_is_named)
 
 	source_init(&s, 4);
 	for (int i = 0; i < 5; i++) {
-		append(log, &s, 500);
+		append(log, &s, CV_CHUNK_CLOSES);
 		ok(cv_log_commit(log, &err));
 	}
 	ok(cv_log_close(log, &err));
@@ -539,6 +597,7 @@ int main(void)
 	tcase_add_test(tc, rows_changed_or_removed_are_found);
 	tcase_add_test(tc, log_of_a_killed_recorder_opens_to_its_last_commit);
 	tcase_add_test(tc, log_of_a_recorder_killed_at_random_opens);
+	tcase_add_test(tc, log_of_a_recorder_killed_while_it_is_followed_is_whole);
 	tcase_add_test(tc, log_in_a_readonly_directory_opens);
 	tcase_add_test(tc, each_flipped_byte_is_found_or_harmless);
 	tcase_add_test(tc, file_cut_anywhere_is_refused);
