@@ -846,20 +846,24 @@ END_TEST
 
 /* --- Transcendentals --- */
 
-/* Registers as one ordered number, for distances in units in the last place; the same exponent and sign. */
+/* A register's magnitude as one ordered number: neighbours differ by one. */
+static unsigned __int128 ordinal(const uint8_t *p)
+{
+	uint64_t mant;
+	uint16_t se;
+
+	memcpy(&mant, p, 8);
+	memcpy(&se, p + 8, 2);
+	se &= 0x7fff;
+	return ((unsigned __int128)(se ? se - 1 : 0) << 63) + mant;
+}
+
+/* Of the same sign and not more than one unit in the last place apart. */
 static bool near_enough(const uint8_t *a, const uint8_t *b)
 {
-	uint64_t x, y;
-	uint16_t se, sf;
+	unsigned __int128 x = ordinal(a), y = ordinal(b);
 
-	memcpy(&x, a, 8);
-	memcpy(&y, b, 8);
-	memcpy(&se, a + 8, 2);
-	memcpy(&sf, b + 8, 2);
-	if (se == sf)
-		return (x > y ? x - y : y - x) <= 1;
-	/* On the two sides of a power of two. */
-	return (se == sf + 1 && x == 1ull << 63 && y == UINT64_MAX) || (sf == se + 1 && y == 1ull << 63 && x == UINT64_MAX);
+	return !((a[9] ^ b[9]) & 0x80) && (x > y ? x - y : y - x) <= 1;
 }
 
 /* Results within an ulp; tags, TOP, C2 and all exceptions but precision's and tininess's are the host's. */
