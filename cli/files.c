@@ -91,7 +91,7 @@ static int load_module(struct files *f, const char *spec, struct cv_image *img, 
 	space = strchr(text, ' ');
 	if (space)
 		*space++ = 0;
-	return load(f, "module", text, space ? space : "", img, err);
+	return load(f, "module", text, space && *space ? space : NULL, img, err);
 }
 
 int files_load(struct files *f, const struct options *o, struct cv_boot_images *images, struct cv_error *err)

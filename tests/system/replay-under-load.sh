@@ -6,17 +6,17 @@ guest=$GUESTS/racing-list/racing-list.elf
 status=0
 "$CV" record -o "$WORK/run.cvr" --kernel "$guest" --memory 32M >"$WORK/first" 2>"$WORK/err" </dev/null || status=$?
 [ $status -eq 0 ] || [ $status -eq 3 ] || fail "recording ended with $status"
-want=
+digest=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	if [ "$i" -eq 11 ]; then
 		for _ in 1 2 3 4; do sh -c 'while :; do :; done' & load="${load:-} $!"; done
 	fi
 	expect_status $status "$CV" replay "$WORK/run.cvr"
-	got=$(digest_of "$WORK/err")
-	[ -n "$got" ] || fail "no digest"
-	[ -z "$want" ] || [ "$got" = "$want" ] || fail "digest $got instead of $want in replay $i"
+	now=$(digest_of "$WORK/err")
+	[ -n "$now" ] || fail "no digest"
+	[ -z "$digest" ] || [ "$now" = "$digest" ] || fail "digest $now instead of $digest in replay $i"
 	cmp "$WORK/first" "$WORK/out" || fail "replay $i printed other bytes"
-	want=$got
+	digest=$now
 done
 # shellcheck disable=SC2086
 kill $load
