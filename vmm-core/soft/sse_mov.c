@@ -301,13 +301,10 @@ FP_INLINE unsigned sel(uint64_t imm, unsigned k)
 }
 FP_INLINE __m128i shuffle_dwords(__m128i v, uint64_t imm)
 {
-	uint32_t in[4], out[4];
+	static const int bytes[4] = {0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c}; /* of each doubleword */
 
-	memcpy(in, &v, 16);
-	for (unsigned k = 0; k < 4; k++)
-		out[k] = in[sel(imm, k)];
-	memcpy(&v, out, 16);
-	return v;
+	return _mm_shuffle_epi8(v, _mm_setr_epi32(bytes[sel(imm, 0)], bytes[sel(imm, 1)], bytes[sel(imm, 2)],
+						  bytes[sel(imm, 3)]));
 }
 FP_INLINE uint64_t shuffle_words(uint64_t v, uint64_t imm)
 {
@@ -320,14 +317,7 @@ FP_INLINE uint64_t shuffle_words(uint64_t v, uint64_t imm)
 static __m128i pshufd_of(__m128i a, __m128i b, uint64_t imm)
 {
 	(void)a;
-	switch (imm) {
-	case 0x00: return _mm_shuffle_epi32(b, 0x00);
-	case 0x44: return _mm_shuffle_epi32(b, 0x44);
-	case 0x4e: return _mm_shuffle_epi32(b, 0x4e);
-	case 0xb1: return _mm_shuffle_epi32(b, 0xb1);
-	case 0xee: return _mm_shuffle_epi32(b, 0xee);
-	default: return shuffle_dwords(b, imm);
-	}
+	return shuffle_dwords(b, imm);
 }
 static __m128i pshufhw_of(__m128i a, __m128i b, uint64_t imm)
 {
