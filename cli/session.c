@@ -20,6 +20,9 @@
 /* The RTC of a guest with the virtual clock starts at the same moment each time: 2024-01-01. */
 #define VIRTUAL_EPOCH 1704067200u
 
+/* With a debugger, which may want to go back from anywhere: instructions between checkpoints with state. */
+#define GDB_CHECKPOINTS (1ull << 28)
+
 struct session {
 	const struct options *o;
 	const struct cv_machine_config *config;
@@ -46,7 +49,8 @@ static int try_guest(struct session *s, struct cv_error *err)
 
 static int open_recording(struct session *s, struct cv_error *err)
 {
-	const struct cv_recorder_config rcfg = {.state_insns = s->o->checkpoints};
+	const uint64_t states = s->o->checkpoints || !s->gdb ? s->o->checkpoints : GDB_CHECKPOINTS;
+	const struct cv_recorder_config rcfg = {.state_insns = states};
 	int rc = try_guest(s, err);
 
 	if (!rc)

@@ -119,10 +119,14 @@ static int unpack_page(struct cv_log *log, const struct cv_row *r, uint64_t no, 
 	uint8_t digest[16];
 	bool ok = r->f[0].i == no && r->f[1].n == sizeof(digest) && r->f[2].n <= PAGE_BYTES;
 
+	if (!log->pages_dctx)
+		log->pages_dctx = ZSTD_createDCtx();
+	if (!log->pages_dctx)
+		return log_nomem(log, err);
 	if (ok && r->f[2].n == PAGE_BYTES)
 		memcpy(data, r->f[2].p, PAGE_BYTES);
 	else if (ok)
-		ok = ZSTD_decompress(data, PAGE_BYTES, r->f[2].p, r->f[2].n) == PAGE_BYTES;
+		ok = ZSTD_decompressDCtx(log->pages_dctx, data, PAGE_BYTES, r->f[2].p, r->f[2].n) == PAGE_BYTES;
 	if (ok) {
 		page_digest(data, digest);
 		ok = !memcmp(digest, r->f[1].p, sizeof(digest));

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "logdb/vtab.h"
 
@@ -133,6 +134,7 @@ static void log_free(struct cv_log *log)
 {
 	close_db(log);
 	cv_chunk_codec_free(log->codec);
+	ZSTD_freeDCtx(log->pages_dctx);
 	free(log->chunk);
 	free(log->pending);
 	free(log->page);
