@@ -4,7 +4,8 @@
 . "$(dirname "$0")/../lib.sh"
 guest=$GUESTS/racing-list/racing-list.elf
 status=0
-"$CV" record -o "$WORK/run.cvr" --kernel "$guest" --memory 32M >"$WORK/first" 2>"$WORK/err" </dev/null || status=$?
+"$CV" record -o "$WORK/run.cvr" --kernel "$guest" --memory 32M \
+	--until insns=200000000 >"$WORK/first" 2>"$WORK/err" </dev/null || status=$?
 [ $status -eq 0 ] || [ $status -eq 3 ] || fail "recording ended with $status"
 digest=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
