@@ -99,6 +99,8 @@ void report_crash(struct cv_machine *m, const char *recording, const char *symbo
 		cv_symbols_open_file(&syms, symbols, NULL);
 	else
 		cv_symbols_open_bytes(&syms, m->config.images.kernel.data, m->config.images.kernel.size, NULL);
+	if (!syms)
+		cv_symbols_open_guest(&syms, &m->mem, &s, NULL);
 	fprintf(stderr, "\n=== GUEST CRASH: %s", crash_what(e));
 	if (e->crash_kind == CV_END_DEBUG_EXIT)
 		fprintf(stderr, " (%" PRIu64 ")", e->code);
@@ -109,7 +111,7 @@ void report_crash(struct cv_machine *m, const char *recording, const char *symbo
 	if (e->pos.insns != e->crash_pos.insns)
 		fprintf(stderr, "The run went on to insns %" PRIu64 "; registers and backtrace are from there.\n",
 			e->pos.insns);
-	cv_inspect_regs(&s, text, sizeof(text));
+	cv_inspect_regs(&s, syms, text, sizeof(text));
 	print_block("Registers", text);
 	cv_inspect_disas_around(m, &s, DISAS_BEFORE, DISAS_AFTER, syms, text, sizeof(text));
 	print_block("Code", text);
@@ -137,7 +139,7 @@ void report_divergence(const struct cv_divergence *d, struct cv_machine *m)
 	m->engine->ops->get_state(m->engine, &s);
 	cv_inspect_disas_around(m, &s, DISAS_AFTER, DISAS_BEFORE, NULL, text, sizeof(text));
 	print_block("Last instructions before the place (code as it is now)", text);
-	cv_inspect_regs(&s, text, sizeof(text));
+	cv_inspect_regs(&s, NULL, text, sizeof(text));
 	print_block("Registers", text);
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Backtraces of the guest, in three ways, best first; each frame says which one found it.
+ * Backtraces of the guest, in four ways, best first; each frame says which one found it.
  *
+ * kernel's ORC table: Linux's own unwinder data, where the symbols are the kernel's own (linux_orc.h). Crosses interrupts
+ *   and exceptions, and ends at the user code that the kernel was entered from.
  * unwind table: libunwind with remote accessors. Registers are the vCPU's, memory is the guest's, except that the bytes
  *   of the image's call frame information, and a sorted table of them (as .eh_frame_hdr would have it), are laid over
  *   the address space: at the frames' own address and at TABLE, where no guest memory can be.
  *   libunwind takes the end of a frame for the caller's stack pointer, which is wrong where an interrupt came in
  *   between: there the CPU has pushed it, and the walk begins again with the registers of the interrupted code.
  * frame pointer: [rbp] is the caller's rbp, [rbp + word] the return address; followed while it rises.
- * stack scan: words on the stack that point behind a CALL instruction. A guess, for code without either (Linux with its
- *   ORC tables); only where the frame pointer leads nowhere.
+ * stack scan: words on the stack that point behind a CALL instruction. A guess, for code without any of these; only where
+ *   the frame pointer leads nowhere.
  */
 #include <libunwind.h>
 #include <inttypes.h>
@@ -283,6 +285,31 @@ static bool walk_tables(struct walk *w)
 	return any;
 }
 
+/* --- ORC --- */
+
+/* Follows the kernel's table. False where it says nothing about the innermost frame. */
+static bool walk_orc(struct walk *w)
+{
+	const struct cv_orc *orc = cv_symbols_orc(w->in->symbols);
+	enum cv_orc_step step = CV_ORC_CALLER;
+	struct cv_orc_frame f;
+	bool any = false;
+
+	if (!orc || cv_code_bits(&w->in->state) != 64 || cv_vcpu_cpl(&w->in->state) == 3)
+		return false;
+	cv_orc_begin(&f, &w->in->state);
+	while (w->count < w->most && (step = cv_orc_step(orc, &f, w->in->read, w->in->ctx)) == CV_ORC_CALLER) {
+		put_frame(w, f.ip, !f.exact,
+			  f.user    ? "  (kernel's ORC table: user code)" :
+			  f.exact ? "  (kernel's ORC table: interrupted here)" :
+				    "  (kernel's ORC table)");
+		any = true;
+	}
+	if (any && step != CV_ORC_CALLER && step != CV_ORC_END)
+		cv_put_text(w->out, "(the kernel's ORC table leads no further)\n");
+	return any || step == CV_ORC_END;
+}
+
 /* --- Frame pointers and the stack --- */
 
 static bool read_word(const struct walk *w, uint64_t addr, unsigned size, uint64_t *v)
@@ -362,6 +389,8 @@ void cv_inspect_put_backtrace(const struct cv_inspect *in, unsigned most, struct
 		cv_put_text(out, "(16-bit code: no way to find its callers)\n");
 		return;
 	}
+	if (walk_orc(&w))
+		return;
 	begin(&w);
 	tables = walk_tables(&w);
 	sp = w.regs[UNW_X86_64_RSP] & mask;

@@ -34,7 +34,7 @@ struct cv_gdb_options {
 	/* Asked a few times a second while nothing moves: true makes cv_gdb_serve return. May be NULL. */
 	bool (*quit)(void *ctx);
 	void *ctx;
-	const struct cv_symbols *symbols; /* borrowed; for `monitor bt` and `monitor disas`. May be NULL */
+	const struct cv_symbols *symbols; /* borrowed; for `monitor bt` and `monitor disas`. NULL: a Linux kernel's own */
 };
 
 /* Why cv_gdb_serve returned. */

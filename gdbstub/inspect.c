@@ -4,6 +4,7 @@
 
 #include <capstone/capstone.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gdbstub/packet.h"
@@ -166,6 +167,20 @@ static bool decode(const struct cv_inspect *in, csh handle, uint64_t addr, cs_in
 	return n && cs_disasm_iter(handle, &p, &n, &addr, insn);
 }
 
+/* Where a direct call or jump goes: " to <name>". */
+static void put_target(const struct cv_inspect *in, const cs_insn *insn, struct cv_wbuf *out)
+{
+	uint64_t offset, addr;
+
+	if ((insn->mnemonic[0] != 'j' && strncmp(insn->mnemonic, "call", 4)) || strncmp(insn->op_str, "0x", 2))
+		return;
+	addr = strtoull(insn->op_str, NULL, 16);
+	if (!cv_symbols_lookup(in->symbols, addr - in->slide, &offset))
+		return;
+	cv_put_text(out, " to");
+	cv_inspect_put_symbol(in, addr, out);
+}
+
 static void put_insn(const struct cv_inspect *in, const cs_insn *insn, struct cv_wbuf *out)
 {
 	char bytes[3 * INSN_MAX + 1] = "";
@@ -185,6 +200,7 @@ static void put_insn(const struct cv_inspect *in, const cs_insn *insn, struct cv
 	else
 		cv_put_text(out, "%s", insn->op_str);
 	cv_inspect_put_symbol(in, insn->address, out);
+	put_target(in, insn, out);
 	cv_put_u8(out, '\n');
 }
 
@@ -286,9 +302,9 @@ static struct cv_inspect at_state(struct cv_machine *m, const struct cv_vcpu_sta
 				    .symbols = symbols, .slide = cv_symbols_slide(symbols, s) };
 }
 
-void cv_inspect_regs(const struct cv_vcpu_state *s, char *text, size_t size)
+void cv_inspect_regs(const struct cv_vcpu_state *s, const struct cv_symbols *symbols, char *text, size_t size)
 {
-	struct cv_inspect in = at_state(NULL, s, NULL);
+	struct cv_inspect in = at_state(NULL, s, symbols);
 	struct cv_wbuf w = { 0 };
 
 	cv_inspect_put_regs(&in, &w);

@@ -38,7 +38,7 @@ void cv_inspect_put_disas(const struct cv_inspect *in, uint64_t addr, unsigned n
 void cv_inspect_put_disas_around(const struct cv_inspect *in, uint64_t addr, unsigned before, unsigned after,
 			     struct cv_wbuf *out);
 /*
- * At most `most` frames, one a line, each labelled with how it was found: by the image's unwind tables, by frame
+ * At most `most` frames, one a line, each labelled with how it was found: by unwind tables, by frame
  * pointers, or (where neither leads anywhere) by return addresses that lie on the stack.
  */
 void cv_inspect_put_backtrace(const struct cv_inspect *in, unsigned most, struct cv_wbuf *out);
@@ -50,7 +50,7 @@ void cv_inspect_put_symbol(const struct cv_inspect *in, uint64_t addr, struct cv
  * The same as NUL-terminated text in the caller's buffer, cut off at a line's end where it is too small. *s is the state
  * to show, m's memory is what is looked at.
  */
-void cv_inspect_regs(const struct cv_vcpu_state *s, char *text, size_t size);
+void cv_inspect_regs(const struct cv_vcpu_state *s, const struct cv_symbols *symbols, char *text, size_t size);
 void cv_inspect_disas_around(struct cv_machine *m, const struct cv_vcpu_state *s, unsigned before, unsigned after,
 			     const struct cv_symbols *symbols, char *text, size_t size);
 void cv_inspect_backtrace(struct cv_machine *m, const struct cv_vcpu_state *s, const struct cv_symbols *symbols,

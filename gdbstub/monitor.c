@@ -51,6 +51,7 @@ static bool take_address(struct monitor *m, const char **p, uint64_t *v)
 {
 	char name[128];
 	size_t n = 0;
+	const struct cv_symbols *symbols = cv_gdb_symbols(m->s);
 	struct cv_vcpu_state st;
 
 	if (take_number(p, v))
@@ -58,10 +59,10 @@ static bool take_address(struct monitor *m, const char **p, uint64_t *v)
 	while (n < sizeof(name) - 1 && (isalnum((unsigned char)**p) || strchr("_.$", **p)) && **p)
 		name[n++] = *(*p)++;
 	name[n] = '\0';
-	if (!n || !cv_symbols_find(m->s->opt->symbols, name, v))
+	if (!n || !cv_symbols_find(symbols, name, v))
 		return false;
 	cv_timeline_state(m->s->t, &st);
-	*v += cv_symbols_slide(m->s->opt->symbols, &st);
+	*v += cv_symbols_slide(symbols, &st);
 	return true;
 }
 
@@ -339,7 +340,7 @@ static void do_bt(struct monitor *m, const char *args)
 
 	if (!last_count(m, args, &n, 1000, "bt [N]"))
 		return;
-	cv_inspect_timeline(&in, m->s->t, m->s->opt->symbols);
+	cv_inspect_timeline(&in, m->s->t, cv_gdb_symbols(m->s));
 	cv_inspect_put_backtrace(&in, (unsigned)n, &m->out);
 }
 
@@ -348,7 +349,7 @@ static void do_regs(struct monitor *m, const char *args)
 	struct cv_inspect in;
 
 	(void)args;
-	cv_inspect_timeline(&in, m->s->t, m->s->opt->symbols);
+	cv_inspect_timeline(&in, m->s->t, cv_gdb_symbols(m->s));
 	cv_inspect_put_regs(&in, &m->out);
 }
 
@@ -358,7 +359,7 @@ static void do_disas(struct monitor *m, const char *args)
 	uint64_t addr, n = 10;
 	bool around = at_end(args);
 
-	cv_inspect_timeline(&in, m->s->t, m->s->opt->symbols);
+	cv_inspect_timeline(&in, m->s->t, cv_gdb_symbols(m->s));
 	addr = cv_inspect_rip(&in);
 	if (!around && !take_address(m, &args, &addr)) {
 		usage(m, "disas [ADDR|SYMBOL [N]]");

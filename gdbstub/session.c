@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "gdbstub/symbols.h"
+
 void cv_gdb_session_init(struct cv_gdb_session *s, struct cv_timeline *t, const struct cv_gdb_options *opt,
 			 const struct cv_gdb_link *link)
 {
@@ -23,6 +25,24 @@ void cv_gdb_session_release(struct cv_gdb_session *s)
 		(void)cv_timeline_end_diversion(s->t, &err);
 	}
 	cv_wbuf_release(&s->reply);
+	cv_symbols_free(s->guest_symbols);
+}
+
+const struct cv_symbols *cv_gdb_symbols(struct cv_gdb_session *s)
+{
+	const struct cv_machine *m = cv_timeline_machine(s->t);
+	struct cv_vcpu_state state;
+
+	if (s->opt->symbols || !m)
+		return s->opt->symbols;
+	cv_timeline_state(s->t, &state);
+	if (s->guest_symbols && s->guest_lstar != state.lstar) { /* before its boot, or another kernel */
+		cv_symbols_free(s->guest_symbols);
+		s->guest_symbols = NULL;
+	}
+	if (!s->guest_symbols && state.lstar && !cv_symbols_open_guest(&s->guest_symbols, &m->mem, &state, NULL))
+		s->guest_lstar = state.lstar;
+	return s->guest_symbols;
 }
 
 void cv_gdb_ok(struct cv_gdb_session *s)

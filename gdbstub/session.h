@@ -44,6 +44,8 @@ struct cv_gdb_session {
 	unsigned npoints;
 	bool extended, no_ack, phys;
 	bool killed; /* vKill: nothing runs until R or vRun */
+	struct cv_symbols *guest_symbols; /* owned: a Linux kernel's own; NULL until asked for */
+	uint64_t guest_lstar;		  /* of the kernel that they are of */
 	bool flush_told; /* that GDB's caches are stale after a move */
 	struct cv_tl_stop stop; /* the last one; why 0: none yet */
 	struct cv_wbuf reply;	/* the packet body to send */
@@ -85,6 +87,12 @@ const struct cv_gdb_point *cv_gdb_point_by_id(const struct cv_gdb_session *s, un
 void cv_gdb_drop_points(struct cv_gdb_session *s);
 /* query.c */
 void cv_gdb_do_query(struct cv_gdb_session *s, const struct cv_request *req);
+/*
+ * Symbols for looking at the guest where it stands: those given, else a Linux kernel's own out of its memory, else NULL.
+ * Borrowed, until the next call.
+ */
+const struct cv_symbols *cv_gdb_symbols(struct cv_gdb_session *s);
+
 /* monitor.c */
 void cv_gdb_do_monitor(struct cv_gdb_session *s, const char *command);
 

@@ -3,6 +3,9 @@
  * Symbols from an ELF file through libelf: functions and objects of .symtab (else .dynsym), sorted by address. Of
  * several names at one address a global one wins over a local, then the first in the table.
  *
+ * Or from a Linux kernel's own tables in the guest's memory. Their addresses are those where the kernel runs; LSTAR must
+ * hold the address of its entry_SYSCALL_64, which proves that they are this kernel's, and the slide is then 0.
+ *
  * Look-up: the last symbol at or before the address; one with a size must contain it, one without (assembly) reaches to
  * the next symbol, at most 64 KiB.
  */
@@ -16,6 +19,8 @@
 #include <unistd.h>
 
 #include "gdbstub/frames.h"
+#include "gdbstub/linux_image.h"
+#include "gdbstub/linux_kallsyms.h"
 
 #define REACH 0x10000u
 
@@ -23,6 +28,7 @@ struct symbol {
 	uint64_t addr, size;
 	uint32_t name; /* in names */
 	uint32_t order; /* 0..: index in the table, locals after all globals */
+	bool code;
 };
 
 struct cv_symbols {
@@ -36,6 +42,7 @@ struct cv_symbols {
 	uint64_t frames_base;
 	struct cv_unwind_entry *entries; /* owned */
 	size_t nentries;
+	struct cv_orc orc; /* n 0: none */
 };
 
 void cv_symbols_free(struct cv_symbols *s)
@@ -46,6 +53,7 @@ void cv_symbols_free(struct cv_symbols *s)
 	free(s->names);
 	free(s->frames);
 	free(s->entries);
+	cv_orc_release(&s->orc);
 	free(s);
 }
 
@@ -90,7 +98,8 @@ static int read_symbols(struct cv_symbols *s, Elf *elf, Elf_Scn *scn, const GElf
 			continue;
 		local = GELF_ST_BIND(sym.st_info) == STB_LOCAL;
 		s->list[s->n++] = (struct symbol){ sym.st_value, sym.st_size, sym.st_name,
-						   (uint32_t)(local ? i + count : i) };
+						   (uint32_t)(local ? i + count : i),
+						   GELF_ST_TYPE(sym.st_info) == STT_FUNC };
 		if (!strcmp(s->names + sym.st_name, "entry_SYSCALL_64"))
 			s->syscall_entry = sym.st_value;
 	}
@@ -213,6 +222,103 @@ int cv_symbols_open_bytes(struct cv_symbols **out, const void *data, size_t n, s
 	elf_end(elf);
 	free(copy);
 	return r;
+}
+
+/* --- Out of a guest's memory --- */
+
+/* Per-CPU variables and constants are listed with addresses that are none. */
+static bool is_linear(const struct cv_linux_image *image, uint64_t addr)
+{
+	return addr - image->base < image->len;
+}
+
+static int take_kallsyms(struct cv_symbols *s, struct cv_kallsyms *k, const struct cv_linux_image *image)
+{
+	s->is_64 = true;
+	s->list = calloc(k->n, sizeof(*s->list));
+	if (!s->list)
+		return CV_E_NOMEM;
+	for (size_t i = 0; i < k->n; i++) {
+		const struct cv_kallsym *sym = &k->list[i];
+		bool code = sym->type == 't' || sym->type == 'T' || sym->type == 'w' || sym->type == 'W';
+
+		if (!is_linear(image, sym->addr))
+			continue;
+		s->list[s->n++] = (struct symbol){ sym->addr, 0, sym->name, (uint32_t)i, code };
+		if (!strcmp(k->names + sym->name, "entry_SYSCALL_64"))
+			s->syscall_entry = sym->addr;
+	}
+	s->names = k->names;
+	k->names = NULL;
+	return 0;
+}
+
+/* Sorted they are already. Kernels without ORC, or with tables that make no sense, are fine: only memory can fail. */
+static int take_orc(struct cv_symbols *s, const struct cv_linux_image *image)
+{
+	uint64_t ip, ip_end, entries, entries_end;
+	int r;
+
+	if (!cv_symbols_find(s, "__start_orc_unwind_ip", &ip) || !cv_symbols_find(s, "__stop_orc_unwind_ip", &ip_end) ||
+	    !cv_symbols_find(s, "__start_orc_unwind", &entries) ||
+	    !cv_symbols_find(s, "__stop_orc_unwind", &entries_end))
+		return 0;
+	r = cv_orc_init(&s->orc, image->data, image->len, image->base, ip, ip_end, entries, entries_end);
+	return r == CV_E_NOMEM ? r : 0;
+}
+
+static int take_image(struct cv_symbols *s, const struct cv_linux_image *image, uint64_t lstar)
+{
+	struct cv_kallsyms k;
+	int r = cv_kallsyms_find(&k, image->data, image->len, image->base);
+
+	if (!r)
+		r = take_kallsyms(s, &k, image);
+	if (!r && (!lstar || s->syscall_entry != lstar))
+		r = CV_E_BADINPUT;
+	if (!r)
+		r = take_orc(s, image);
+	cv_kallsyms_release(&k);
+	return r;
+}
+
+int cv_symbols_open_guest(struct cv_symbols **out, const struct cv_memory *mem, const struct cv_vcpu_state *state,
+			  struct cv_error *err)
+{
+	struct cv_linux_image image = { 0 };
+	struct cv_symbols *s = calloc(1, sizeof(*s));
+	int r = s ? cv_linux_image_copy(&image, mem, state) : CV_E_NOMEM;
+
+	*out = NULL;
+	if (!r)
+		r = take_image(s, &image, state->lstar);
+	cv_linux_image_release(&image);
+	if (r) {
+		cv_symbols_free(s);
+		return cv_error_set(err, r, r == CV_E_NOMEM ? "out of memory reading the guest's symbols" :
+					    "no Linux kernel with a symbol table runs in this guest");
+	}
+	*out = s;
+	return 0;
+}
+
+/* --- Questions --- */
+
+size_t cv_symbols_count(const struct cv_symbols *s)
+{
+	return s ? s->n : 0;
+}
+
+const char *cv_symbols_get(const struct cv_symbols *s, size_t i, uint64_t *addr, bool *code)
+{
+	*addr = s->list[i].addr;
+	*code = s->list[i].code;
+	return s->names + s->list[i].name;
+}
+
+const struct cv_orc *cv_symbols_orc(const struct cv_symbols *s)
+{
+	return s && s->orc.n ? &s->orc : NULL;
 }
 
 bool cv_symbols_is_64(const struct cv_symbols *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an ELF file of the guest's kernel knows: names of addresses, and the unwind tables of its own compiler.
+ * What an ELF file of the guest's kernel knows: names of addresses, and the unwind tables of its own compiler. Where
+ * there is no file, a Linux kernel's own tables in the guest's memory: kallsyms and ORC.
  *
  * Unwind tables come from .eh_frame, or from .debug_frame, which is rewritten into the same form. A kernel may run at
  * another address than it was linked for (KASLR): the slide is the difference, and is added to every address of the
@@ -13,7 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gdbstub/linux_orc.h"
 #include "vmm-core/error.h"
+#include "vmm-core/memory.h"
 #include "vmm-core/state.h"
 
 struct cv_symbols;
@@ -21,6 +24,12 @@ struct cv_symbols;
 /* CV_E_BADINPUT: no ELF file for x86. A file without symbols is fine: look-ups find nothing. */
 int cv_symbols_open_file(struct cv_symbols **out, const char *path, struct cv_error *err);
 int cv_symbols_open_bytes(struct cv_symbols **out, const void *data, size_t n, struct cv_error *err);
+/*
+ * From the memory of a guest that runs Linux now; takes some hundredths of a second. CV_E_BADINPUT: it does not, or too
+ * early in its boot, or its kernel has no kallsyms.
+ */
+int cv_symbols_open_guest(struct cv_symbols **out, const struct cv_memory *mem, const struct cv_vcpu_state *state,
+			  struct cv_error *err);
 void cv_symbols_free(struct cv_symbols *s);
 
 /* ELFCLASS64? Decides which target description GDB must be given to accept the same file. */
@@ -35,6 +44,13 @@ uint64_t cv_symbols_slide(const struct cv_symbols *s, const struct cv_vcpu_state
 /* The function or object that contains addr (as linked): its name (borrowed) and the offset in it, or NULL. */
 const char *cv_symbols_lookup(const struct cv_symbols *s, uint64_t addr, uint64_t *offset);
 bool cv_symbols_find(const struct cv_symbols *s, const char *name, uint64_t *addr);
+
+/* All of them, by address (as linked), i from 0 to below the count: the name (borrowed); code: is it a function? */
+size_t cv_symbols_count(const struct cv_symbols *s);
+const char *cv_symbols_get(const struct cv_symbols *s, size_t i, uint64_t *addr, bool *code);
+
+/* The kernel's ORC table (borrowed), or NULL. Its addresses are those where the kernel runs. */
+const struct cv_orc *cv_symbols_orc(const struct cv_symbols *s);
 
 /* One function's entry in the table: as libunwind's binary search table has it, relative to `base`. */
 struct cv_unwind_entry {

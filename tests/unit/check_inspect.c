@@ -149,16 +149,16 @@ START_TEST(regs_show_every_kind)
 	in.state.cr3 = 0x1234000;
 	in.state.seg[CV_TR].sel = 0x40;
 	in.state.rflags = 0x246;
-	cv_inspect_regs(&in.state, buf, sizeof(buf));
+	cv_inspect_regs(&in.state, NULL, buf, sizeof(buf));
 	ck_has(buf, "r15 deadbeef12345678");
 	ck_has(buf, "cr3 0000000001234000");
 	ck_has(buf, "tr   0040");
 	ck_has(buf, "[ PF ZF IF IOPL=0 ]");
 	ck_has(buf, "64-bit, CPL 0");
-	cv_inspect_regs(&in.state, buf, 100); /* cut off at a line's end */
+	cv_inspect_regs(&in.state, NULL, buf, 100); /* cut off at a line's end */
 	ck_assert_uint_lt(strlen(buf), 100);
 	ck_assert_int_eq(buf[strlen(buf) - 1], '\n');
-	cv_inspect_regs(&in.state, buf, 1);
+	cv_inspect_regs(&in.state, NULL, buf, 1);
 	ck_assert_str_eq(buf, "");
 }
 END_TEST
