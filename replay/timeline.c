@@ -100,7 +100,10 @@ static bool past_is_over(struct cv_timeline *t)
 	return cv_pos_cmp(&pos, &t->live_pos) >= 0;
 }
 
-/* Ready to go back from *from, the present place. */
+/*
+ * Ready to go back from *from, the present place; a move that is interrupted finds back there at once. went_back, in
+ * the end and in any case.
+ */
 static int turn_back(struct cv_timeline *t, struct cv_pos *from, struct cv_error *err)
 {
 	int rc = cv_timeline_end_diversion(t, err);
@@ -108,7 +111,17 @@ static int turn_back(struct cv_timeline *t, struct cv_pos *from, struct cv_error
 	if (rc)
 		return rc;
 	cv_machine_position(t->m, from);
-	return tl_enter_past(t, err);
+	if (cv_timeline_is_live(t))
+		return tl_enter_past(t, err);
+	t->home_check = cv_replayer_tell_check(t->replayer);
+	return cv_checkpoint_take(t->store, cv_replayer_tell(t->replayer), &t->home, err);
+}
+
+static int went_back(struct cv_timeline *t, int rc)
+{
+	cv_checkpoint_free(t->store, t->home);
+	t->home = NULL;
+	return rc;
 }
 
 /* The stop for a move of the living machine. */
@@ -165,7 +178,7 @@ int cv_timeline_step(struct cv_timeline *t, enum cv_direction dir, struct cv_tl_
 	if (dir == CV_FORWARD)
 		return step_forward(t, stop, err);
 	rc = turn_back(t, &from, err);
-	return rc ? rc : tl_step_back(t, &from, stop, err);
+	return went_back(t, rc ? rc : tl_step_back(t, &from, stop, err));
 }
 
 static int run_forward(struct cv_timeline *t, struct cv_tl_stop *stop, struct cv_error *err)
@@ -194,7 +207,7 @@ int cv_timeline_run(struct cv_timeline *t, enum cv_direction dir, struct cv_tl_s
 	if (dir == CV_FORWARD)
 		return run_forward(t, stop, err);
 	rc = turn_back(t, &from, err);
-	return rc ? rc : tl_run_back(t, &from, stop, err);
+	return went_back(t, rc ? rc : tl_run_back(t, &from, stop, err));
 }
 
 #define RANGE_POLL 4096u
@@ -230,7 +243,7 @@ int cv_timeline_step_range(struct cv_timeline *t, enum cv_direction dir, uint64_
 	if (dir == CV_FORWARD)
 		return range_forward(t, start, end, stop, err);
 	rc = turn_back(t, &from, err);
-	return rc ? rc : tl_range_back(t, &from, start, end, stop, err);
+	return went_back(t, rc ? rc : tl_range_back(t, &from, start, end, stop, err));
 }
 
 /* To where the living machine stands: what lies beyond has not happened. */

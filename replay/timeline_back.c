@@ -104,8 +104,6 @@ static int go_before(struct cv_timeline *t, const struct cv_pos *from, enum tl_w
 /* A backward move was interrupted: back to where it began. */
 static int give_up(struct cv_timeline *t, const struct cv_pos *from, struct cv_tl_stop *stop, struct cv_error *err)
 {
-	bool (*poll)(void *ctx) = t->cfg.poll;
-	enum tl_why why;
 	int rc;
 
 	if (tl_in_past(t) && !cv_pos_cmp(from, &t->live_pos)) {
@@ -113,9 +111,7 @@ static int give_up(struct cv_timeline *t, const struct cv_pos *from, struct cv_t
 		tl_stop_here(t, CV_TL_INTERRUPTED, stop);
 		return 0;
 	}
-	t->cfg.poll = NULL; /* it would say so again */
-	rc = tl_goto(t, from, &why, err);
-	t->cfg.poll = poll;
+	rc = tl_restore(t, t->home, t->home_check, err);
 	tl_stop_here(t, CV_TL_INTERRUPTED, stop);
 	return rc;
 }
@@ -182,10 +178,15 @@ int tl_run_back(struct cv_timeline *t, const struct cv_pos *from, struct cv_tl_s
 
 	while (t->npoints) {
 		struct tl_run r = {.limit = bound, .arm = ARM_ALL, .collect = true, .target = UINT64_MAX};
-		struct tl_node *node;
+		struct tl_node *node = tl_find_node(t, &bound, true);
 		struct cv_pos low;
-		int rc = tl_find_base(t, &bound, true, NULL, &node, err);
+		int rc;
 
+		if (node && tl_index_rules_out(t, node)) {
+			bound = node->pos;
+			continue;
+		}
+		rc = tl_find_base(t, &bound, true, NULL, &node, err);
 		if (rc)
 			return rc;
 		if (!node)
@@ -198,6 +199,7 @@ int tl_run_back(struct cv_timeline *t, const struct cv_pos *from, struct cv_tl_s
 			return rc;
 		if (r.why == TL_INTERRUPTED || r.why == TL_DIVERGED)
 			return odd_end(t, from, r.why, stop, err);
+		tl_index_reach(t);
 		if (r.have_hit)
 			return go_to_hit(t, from, &r.hit, stop, err);
 		bound = low;

@@ -7,6 +7,7 @@
  * timeline_run.c     running the replay forward, exactly, with stops on the way
  * timeline_back.c    backwards: by running forward from before
  * timeline_live.c    the living machine of a recording in progress, and changing over
+ * timeline_index.c   what was written between checkpoints, so that a search backwards leaves out most
  * timeline_points.c  break- and watchpoints
  *
  * A boundary is a place where one can stand: an instruction has retired, or an exception or interrupt was delivered.
@@ -23,6 +24,7 @@ struct tl_node {
 	struct cv_pos pos;
 	uint64_t check; /* cv_replayer_tell_check */
 	bool dense;	/* dropped on the way to a place, not on the grid */
+	struct cv_page_filter *wrote; /* owned: linear pages written from here to the next one; NULL: not known */
 };
 
 struct tl_point {
@@ -62,6 +64,12 @@ struct cv_timeline {
 	struct cv_machine *armed_m; /* whose engine was told */
 	enum tl_arm armed;
 
+	struct cv_page_filter *wrote; /* owned: linear pages written since wrote_from; NULL: the engine can't tell */
+	struct cv_pos wrote_from;
+	bool wrote_whole; /* all of them */
+
+	struct cv_checkpoint *home; /* owned: where a move backwards began, while it lasts */
+	uint64_t home_check;
 	struct cv_checkpoint *origin; /* owned: where the diversion began; NULL: not diverted */
 	uint64_t origin_check;
 
@@ -133,6 +141,20 @@ int tl_find_base(struct cv_timeline *t, const struct cv_pos *pos, bool strictly,
 int tl_take_node(struct cv_timeline *t, bool dense, struct cv_error *err);
 int tl_restore_node(struct cv_timeline *t, const struct tl_node *n, struct cv_error *err);
 int tl_restore(struct cv_timeline *t, const struct cv_checkpoint *cp, uint64_t check, struct cv_error *err);
+
+/* --- timeline_index.c --- */
+int tl_index_open(struct cv_timeline *t, struct cv_error *err);
+/* The replay stands at a checkpoint's place, and will run on from there. */
+void tl_index_begin(struct cv_timeline *t, const struct cv_pos *pos);
+/* It was put somewhere else. */
+void tl_index_stop(struct cv_timeline *t);
+/* It has run to where it stands: is that a checkpoint's place, the one before knows what was written. */
+void tl_index_reach(struct cv_timeline *t);
+/* Node i was put in; node i is about to be taken out. */
+void tl_index_insert(struct cv_timeline *t, size_t i);
+void tl_index_remove(struct cv_timeline *t, size_t i);
+/* No point can be hit between a node and the next one. */
+bool tl_index_rules_out(const struct cv_timeline *t, const struct tl_node *n);
 
 /* --- timeline_points.c --- */
 int tl_arm(struct cv_timeline *t, enum tl_arm arm, struct cv_error *err);

@@ -42,6 +42,7 @@ static uint64_t base_grid(const struct cv_timeline *t)
 
 static void remove_node(struct cv_timeline *t, size_t i)
 {
+	tl_index_remove(t, i);
 	cv_checkpoint_free(t->store, t->nodes[i].cp);
 	memmove(&t->nodes[i], &t->nodes[i + 1], (t->nnodes - i - 1) * sizeof(t->nodes[0]));
 	t->nnodes--;
@@ -123,6 +124,7 @@ static int insert_node(struct cv_timeline *t, const struct tl_node *node, struct
 	memmove(&t->nodes[at + 1], &t->nodes[at], (t->nnodes - at) * sizeof(*node));
 	t->nodes[at] = *node;
 	t->nnodes++;
+	tl_index_insert(t, at);
 	thin(t, node->pos.insns);
 	return 0;
 }
@@ -134,13 +136,18 @@ int tl_take_node(struct cv_timeline *t, bool dense, struct cv_error *err)
 
 	cv_machine_position(t->replay_m, &node.pos);
 	before = tl_find_node(t, &node.pos, false);
-	if (before && !cv_pos_cmp(&before->pos, &node.pos))
+	if (before && !cv_pos_cmp(&before->pos, &node.pos)) {
+		tl_index_reach(t);
 		return 0;
+	}
 	rc = cv_checkpoint_take(t->store, cv_replayer_tell(t->replayer), &node.cp, err);
 	if (rc)
 		return rc;
 	node.check = cv_replayer_tell_check(t->replayer);
-	return insert_node(t, &node, err);
+	rc = insert_node(t, &node, err);
+	if (!rc)
+		tl_index_reach(t);
+	return rc;
 }
 
 int tl_find_base(struct cv_timeline *t, const struct cv_pos *pos, bool strictly, const struct cv_pos *here,
@@ -176,12 +183,17 @@ int tl_restore(struct cv_timeline *t, const struct cv_checkpoint *cp, uint64_t c
 		rc = cv_replayer_seek(t->replayer, cv_checkpoint_log_seq(cp), err);
 	cv_replayer_seek_check(t->replayer, check);
 	t->crash_shown = false;
+	tl_index_stop(t);
 	return rc;
 }
 
 int tl_restore_node(struct cv_timeline *t, const struct tl_node *n, struct cv_error *err)
 {
-	return tl_restore(t, n->cp, n->check, err);
+	int rc = tl_restore(t, n->cp, n->check, err);
+
+	if (!rc)
+		tl_index_begin(t, &n->pos);
+	return rc;
 }
 
 int tl_open_replay(struct cv_timeline *t, struct cv_log *log, struct cv_error *err)
@@ -200,6 +212,8 @@ int tl_open_replay(struct cv_timeline *t, struct cv_log *log, struct cv_error *e
 	if (!rc)
 		rc = cv_checkpoints_new(&t->store, t->replay_m, err);
 	if (!rc)
+		rc = tl_index_open(t, err);
+	if (!rc)
 		rc = tl_take_node(t, false, err);
 	if (rc)
 		tl_close_replay(t);
@@ -211,13 +225,15 @@ void tl_close_replay(struct cv_timeline *t)
 	while (t->nnodes)
 		remove_node(t, t->nnodes - 1);
 	free(t->nodes);
-	if (t->origin)
-		cv_checkpoint_free(t->store, t->origin);
+	free(t->wrote);
+	cv_checkpoint_free(t->store, t->home);
+	cv_checkpoint_free(t->store, t->origin);
 	cv_checkpoints_free(t->store);
 	cv_machine_free(t->replay_m);
 	cv_replayer_free(t->replayer);
 	t->nodes = NULL;
-	t->origin = NULL;
+	t->wrote = NULL;
+	t->home = t->origin = NULL;
 	t->store = NULL;
 	t->replay_m = NULL;
 	t->replayer = NULL;

@@ -18,6 +18,7 @@
 #include "vmm-core/error.h"
 #include "vmm-core/event.h"
 #include "vmm-core/memory.h"
+#include "vmm-core/pagefilter.h"
 #include "vmm-core/state.h"
 
 /* The interrupt controller as the CPU sees it: the local APIC, wired in by the board. */
@@ -121,6 +122,12 @@ struct cv_engine_ops {
 			  size_t nwatches, struct cv_error *err);
 	/* Linear to guest-physical without side effects, with supervisor rights: false where nothing is mapped. */
 	bool (*translate)(struct cv_engine *e, uint64_t linear, uint64_t *gpa);
+	/*
+	 * From now on adds every linear page that the guest writes to f, which is borrowed; NULL: to none. A page whose
+	 * write would trigger a watchpoint is always among them. Called again whenever f was emptied. NULL in an engine
+	 * that cannot tell.
+	 */
+	void (*note_writes)(struct cv_engine *e, struct cv_page_filter *f);
 };
 
 struct cv_engine {

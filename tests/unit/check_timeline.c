@@ -358,6 +358,68 @@ START_TEST(watchpoint_runs_stop_around_the_access)
 }
 END_TEST
 
+/* The same CPU, which cannot tell which pages were written. */
+static struct cv_engine *untelling_engine_new(const struct cv_engine_host *host, struct cv_error *err)
+{
+	static const struct cv_engine_ops ops = {
+		.name = "fake",
+		.free = fake_free,
+		.run = fake_run,
+		.get_state = fake_get_state,
+		.set_state = fake_set_state,
+		.position = fake_position,
+		.kick = fake_kick,
+		.flush_tlb = fake_flush,
+		.ram_written = fake_ram_written,
+		.set_points = fake_set_points,
+		.translate = fake_translate,
+	};
+	struct cv_engine *e = fake_engine_new(host, err);
+
+	if (e)
+		e->ops = &ops;
+	return e;
+}
+
+START_TEST(searches_for_writes_do_not_depend_on_the_index)
+{
+	struct cv_timeline *t[2];
+	struct cv_tl_stop stop[2];
+	struct fixture f;
+	unsigned hits = 0, none = 0;
+
+	setup(&f, _i ? CV_CLOCK_VIRTUAL : CV_CLOCK_HOST, CV_END_POWEROFF, UINT64_MAX);
+	t[0] = f.t;
+	f.cfg.engine = untelling_engine_new;
+	must(&f, cv_timeline_open(&t[1], f.log, &f.cfg, &f.err));
+	for (unsigned n = 0; n < 120; n++) {
+		uint64_t from = RUN_INSNS / 2 + rnd(&f, RUN_INSNS / 2), addr = FAKE_DATA + rnd(&f, 1 << 20);
+
+		if (n % 3)
+			addr = FAKE_DATA + rnd(&f, 16) * CV_PAGE_SIZE + rnd(&f, CV_PAGE_SIZE);
+		for (unsigned i = 0; i < 2; i++) {
+			must(&f, cv_timeline_add_point(t[i], CV_POINT_WRITE, addr, 1 + n % 9, NULL, NULL, NULL, &f.err));
+			must(&f, cv_timeline_seek(t[i], n % 10 ? from : UINT64_MAX, &stop[i], &f.err));
+		}
+		do {
+			for (unsigned i = 0; i < 2; i++)
+				must(&f, cv_timeline_run(t[i], CV_BACKWARD, &stop[i], &f.err));
+			ck_assert_int_eq(stop[0].why, stop[1].why);
+			ck_assert(cv_pos_same(&stop[0].pos, &stop[1].pos));
+			ck_assert_uint_eq(stop[0].addr, stop[1].addr);
+			hits += stop[0].why == CV_TL_WATCH;
+		} while (stop[0].why == CV_TL_WATCH && rnd(&f, 3));
+		none += stop[0].why == CV_TL_BEGIN;
+		for (unsigned i = 0; i < 2; i++)
+			cv_timeline_remove_all_points(t[i]);
+	}
+	ck_assert_uint_gt(hits, 20);
+	ck_assert_uint_gt(none, 10);
+	cv_timeline_free(t[1]);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(step_back_over_an_access_tells_the_watchpoint)
 {
 	struct fixture f;
@@ -769,6 +831,7 @@ int main(void)
 	tcase_add_loop_test(tc, random_moves_find_the_same_states, 0, 2);
 	tcase_add_loop_test(tc, breakpoint_runs_stop_where_the_list_says, 0, 4);
 	tcase_add_loop_test(tc, watchpoint_runs_stop_around_the_access, 0, 2);
+	tcase_add_loop_test(tc, searches_for_writes_do_not_depend_on_the_index, 0, 2);
 	tcase_add_test(tc, step_back_over_an_access_tells_the_watchpoint);
 	tcase_add_test(tc, range_steps_leave_where_the_list_says);
 	tcase_add_loop_test(tc, run_back_without_hits_reaches_the_beginning, 0, 2);

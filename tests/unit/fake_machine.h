@@ -162,6 +162,7 @@ struct fake_engine {
 	size_t nbreaks;
 	struct cv_watch watches[16];
 	size_t nwatches;
+	struct cv_page_filter *wrote;
 	bool hit;
 	uint64_t hit_addr;
 	enum cv_watch_type hit_type;
@@ -181,6 +182,10 @@ static inline uint64_t fake_hash(uint64_t z)
 
 static inline void fake_touch(struct fake_engine *f, uint64_t addr, unsigned n, enum cv_watch_type type)
 {
+	if (f->wrote && type == CV_WATCH_WRITE) {
+		cv_page_filter_add(f->wrote, addr);
+		cv_page_filter_add(f->wrote, addr + n - 1);
+	}
 	for (size_t i = 0; i < f->nwatches; i++) {
 		const struct cv_watch *w = &f->watches[i];
 
@@ -445,6 +450,11 @@ static inline void fake_free(struct cv_engine *e)
 	free(e);
 }
 
+static inline void fake_note_writes(struct cv_engine *e, struct cv_page_filter *f)
+{
+	fake_self(e)->wrote = f;
+}
+
 static const struct cv_engine_ops fake_engine_ops = {
 	.name = "fake",
 	.free = fake_free,
@@ -457,6 +467,7 @@ static const struct cv_engine_ops fake_engine_ops = {
 	.ram_written = fake_ram_written,
 	.set_points = fake_set_points,
 	.translate = fake_translate,
+	.note_writes = fake_note_writes,
 };
 
 static inline struct cv_engine *fake_engine_new(const struct cv_engine_host *host, struct cv_error *err)

@@ -687,6 +687,12 @@ static bool soft_translate(struct cv_engine *base, uint64_t linear, uint64_t *gp
 	return true;
 }
 
+static void soft_note_writes(struct cv_engine *base, struct cv_page_filter *f)
+{
+	engine_of(base)->c.wrote = f;
+	soft_flush(base); /* no page is written any more without the TLB being asked */
+}
+
 static const struct cv_engine_ops soft_ops = {
 	.name = "soft",
 	.free = soft_free,
@@ -699,6 +705,7 @@ static const struct cv_engine_ops soft_ops = {
 	.ram_written = soft_ram_written,
 	.set_points = soft_set_points,
 	.translate = soft_translate,
+	.note_writes = soft_note_writes,
 };
 
 struct cv_engine *cv_soft_new(const struct cv_engine_host *host, struct cv_error *err)

@@ -137,7 +137,10 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 		c->tlb_used = 1;
 	}
 	e->rtag = tag;
-	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & CV_PAGE_CODE) ? tag : 1;
+	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & CV_PAGE_CODE) &&
+				  (!c->wrote || cv_page_filter_has(c->wrote, tag))
+			  ? tag
+			  : 1;
 	e->addend = (uintptr_t)p->host - p->la;
 	e->gpa = p->gpa & SOFT_PAGE_MASK;
 }
@@ -152,6 +155,8 @@ static bool translate(struct soft_cpu *c, const struct cv_insn *i, struct piece 
 	c->tlb_misses++;
 	if (!soft_page_walk(c, p->la, access, mmu == SOFT_MMU_ALIGN ? SOFT_MMU_USER : mmu, false, &w))
 		return raise_page_fault(c, i, p->la, w.error);
+	if (c->wrote && access == SOFT_WRITE)
+		cv_page_filter_add(c->wrote, p->la);
 	p->gpa = w.gpa;
 	page = cv_memory_gpa_to_page(m, w.gpa);
 	if (page < 0) {

@@ -114,6 +114,7 @@ struct soft_cpu {
 	uint32_t generation;   /* counts TLB flushes */
 	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
 	uint64_t tlb_misses;
+	struct cv_page_filter *wrote; /* borrowed: gets every linear page that is written; NULL: nobody asks */
 	unsigned nwatches;     /* the host's */
 	uint8_t dr_exec, dr_data; /* which of DR0..DR3 are armed for execution, for data (debug.c) */
 	uint64_t ld;	       /* what a slow load brought */
