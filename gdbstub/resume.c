@@ -159,6 +159,7 @@ void cv_gdb_do_resume(struct cv_gdb_session *s, const struct cv_request *req)
 		return;
 	}
 	s->stop = stop;
+	s->heeded = stop.why == CV_TL_INTERRUPTED;
 	announce(s);
 	cv_gdb_stop_reply(s);
 }

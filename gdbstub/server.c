@@ -29,7 +29,7 @@ struct cv_gdb {
 	int client, epoll; /* owned; client -1: none */
 	bool holds;	   /* the client has sent a valid packet: it holds the guest */
 	bool have_packet;  /* reader.body is one that waits to be handled */
-	bool interrupt;	   /* Ctrl-C has come since the request began */
+	bool interrupt;	   /* Ctrl-C has come and has stopped nothing yet */
 	bool lost;	   /* the client that held the guest is gone, and its session not yet over */
 	bool no_ack;
 	struct cv_packet_reader reader;
@@ -298,10 +298,12 @@ static void handle_packet(struct cv_gdb *g, struct cv_gdb_session *s)
 	/* The reader goes on reading while the request runs. */
 	memcpy(g->body, g->reader.body, n + 1);
 	g->have_packet = false;
-	g->interrupt = false;
 	if (!g->no_ack)
 		send_bytes(g, (const uint8_t *)"+", 1);
+	/* A Ctrl-C while nothing moves is for the next move (GDB, "Interrupts"): many short moves can be stopped, too. */
 	cv_gdb_session_handle(s, g->body, n);
+	if (s->heeded)
+		g->interrupt = false;
 	if (!s->silent)
 		send_packet(g, s->reply.data, s->reply.len);
 	g->no_ack = s->no_ack && g->client >= 0;

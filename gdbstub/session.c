@@ -145,7 +145,7 @@ void cv_gdb_session_handle(struct cv_gdb_session *s, char *body, size_t n)
 	struct cv_request req;
 
 	cv_wbuf_release(&s->reply);
-	s->silent = false;
+	s->silent = s->heeded = false;
 	s->after = CV_AFTER_STAY;
 	cv_request_parse(body, n, &req);
 	dispatch(s, &req);

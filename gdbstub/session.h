@@ -50,6 +50,7 @@ struct cv_gdb_session {
 	struct cv_tl_stop stop; /* the last one; why 0: none yet */
 	struct cv_wbuf reply;	/* the packet body to send */
 	bool silent;		/* send none (k, R) */
+	bool heeded;		/* the request stopped for an interrupt, which is used up by that */
 	enum cv_gdb_after after;
 };
 

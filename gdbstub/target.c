@@ -189,7 +189,8 @@ static void search_memory(struct cv_gdb_session *s, const struct cv_request *req
 			cv_put_text(&s->reply, "1,%llx", (unsigned long long)(addr + (uint64_t)(hit - buf)));
 			break;
 		}
-		if (got < want || s->link.interrupted(s->link.ctx)) {
+		s->heeded = s->link.interrupted(s->link.ctx);
+		if (got < want || s->heeded) {
 			cv_gdb_error(s, E_FAULT);
 			break;
 		}

@@ -194,6 +194,30 @@ START_TEST(server_interrupt_stops_a_run)
 }
 END_TEST
 
+static void client_interrupts_early(void)
+{
+	int fd = client_connect();
+
+	send_body(fd, "?");
+	need(wait_for(fd, "$T05"));
+	put(fd, "\003");
+	send_body(fd, "qC");
+	need(wait_for(fd, "$QC"));
+	send_body(fd, "c");
+	need(wait_for(fd, "$T02thread:1;"));
+	send_body(fd, "k");
+	need(!wait_for(fd, "never"));
+}
+
+START_TEST(server_interrupt_while_stopped_stops_the_next_run)
+{
+	tl.end = 1ull << 40;
+	tl.delay_us = 100;
+	ck_assert_int_eq(serve_with(client_interrupts_early), CV_GDB_KILLED);
+	ck_assert_uint_lt(tl.n, tl.end);
+}
+END_TEST
+
 static void client_vanishes_and_another_comes(void)
 {
 	int fd = client_connect();
@@ -543,6 +567,7 @@ static TCase *server_case(void)
 	tcase_add_test(c, server_no_ack_mode_and_detach);
 	tcase_add_test(c, server_bad_sum_is_refused_and_nack_repeats);
 	tcase_add_test(c, server_interrupt_stops_a_run);
+	tcase_add_test(c, server_interrupt_while_stopped_stops_the_next_run);
 	tcase_add_test(c, server_keep_serves_one_client_after_the_other);
 	tcase_add_test(c, server_garbage_never_stops_a_live_guest);
 	tcase_add_test(c, server_live_guest_goes_on_when_the_client_vanishes);
