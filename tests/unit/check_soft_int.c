@@ -4,11 +4,10 @@
  * natively, from the same registers, flags and memory at the same addresses, and must leave the same behind.
  *
  * Code and data lie at fixed addresses below 4 GiB that are the guest's RAM (mapped one to one) and the host's memory. What the
- * manuals leave undefined is compared too: Intel's processors agree about it, and the engine follows them; where the
- * host isn't one of them those flags are left out.
+ * manuals leave undefined is compared too: Intel's processors agree about it, and the engine follows them. Where the host
+ * is another's, exactly those flags and results are left out: see undefined_flags().
  */
 #include <check.h>
-#include <cpuid.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,8 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#undef F_LOCK /* of <unistd.h>; the decoder has a flag of that name */
+
+#include "host_vendor.h"
 #include "vmm-core/engine.h"
 #include "vmm-core/x86/cpuid.h"
+#include "vmm-core/x86/insn.h"
 
 #define CODE 0x18000000ull
 #define DATA 0x10000000ull
@@ -206,7 +209,8 @@ static void bytes(struct code *c, uint64_t v, unsigned n)
 /* What an instruction wants beside opcode and ModRM. */
 enum { IMM8 = 1, IMMZ = 2, REG_ONLY = 4, MEM_ONLY = 8, NO_MODRM = 16, BYTE = 32, BIT_OFFSET = 64, STRING = 128, LEAVES = 256,
        NO66 = 512, WIDE_IMM = 1024,
-       KEEP_SP = 2048 /* not the stack pointer: a later PUSH would store anywhere */ };
+       KEEP_SP = 2048, /* not the stack pointer: a later PUSH would store anywhere */
+       READS = 4096 /* takes flags as operands, or some row of it does */ };
 
 struct row {
 	const char *name;
@@ -214,8 +218,6 @@ struct row {
 	uint8_t first, last; /* opcodes */
 	int digit; /* ModRM.reg, or -1: any */
 	unsigned flags;
-	uint64_t undefined; /* flags not compared on processors other than Intel's */
-	uint64_t never;	    /* flags not compared: processors of one maker differ */
 };
 
 #define CF CV_FLAG_CF
@@ -227,45 +229,46 @@ struct row {
 
 /* Ends a row of consecutive opcodes of which the odd ones are not byte operations where BYTE stands: even is byte. */
 static const struct row rows[] = {
-#define ALU(name, base) {name, 1, base, base + 3, -1, BYTE, AF, 0}, {name " al", 1, base + 4, base + 4, -1, NO_MODRM | IMM8 | BYTE, AF, 0}, \
-	{name " ax", 1, base + 5, base + 5, -1, NO_MODRM | IMMZ, AF, 0}
-	ALU("add", 0x00), ALU("or", 0x08), ALU("adc", 0x10), ALU("sbb", 0x18), ALU("and", 0x20), ALU("sub", 0x28), ALU("xor", 0x30),
-	ALU("cmp", 0x38),
-	{"group1 b", 1, 0x80, 0x80, -1, IMM8 | BYTE, AF, 0}, {"group1 z", 1, 0x81, 0x81, -1, IMMZ, AF, 0},
-	{"group1 s", 1, 0x83, 0x83, -1, IMM8, AF, 0},
-	{"test", 1, 0x84, 0x85, -1, BYTE, AF, 0}, {"test al", 1, 0xa8, 0xa8, -1, NO_MODRM | IMM8 | BYTE, AF, 0},
-	{"test ax", 1, 0xa9, 0xa9, -1, NO_MODRM | IMMZ, AF, 0},
-	{"test ib", 1, 0xf6, 0xf6, 0, IMM8 | BYTE, AF, 0}, {"test iz", 1, 0xf7, 0xf7, 0, IMMZ, AF, 0},
-	{"not", 1, 0xf6, 0xf7, 2, BYTE, 0, 0}, {"neg", 1, 0xf6, 0xf7, 3, BYTE, 0, 0},
-	{"mul", 1, 0xf6, 0xf7, 4, BYTE, PF | AF | ZF | SF, 0}, {"imul", 1, 0xf6, 0xf7, 5, BYTE, PF | AF | ZF | SF, 0},
-	{"div", 1, 0xf6, 0xf7, 6, BYTE, CV_FLAGS_ARITH, CV_FLAGS_ARITH}, {"idiv", 1, 0xf6, 0xf7, 7, BYTE, CV_FLAGS_ARITH, CV_FLAGS_ARITH},
-	{"inc", 1, 0xfe, 0xff, 0, BYTE, 0, 0}, {"dec", 1, 0xfe, 0xff, 1, BYTE, 0, 0},
-	{"shift ib", 1, 0xc0, 0xc1, -1, IMM8 | BYTE, AF | OF, 0}, {"shift 1", 1, 0xd0, 0xd1, -1, BYTE, AF, 0},
-	{"shift cl", 1, 0xd2, 0xd3, -1, BYTE, AF | OF, 0},
-	{"shld", 0x0f, 0xa4, 0xa4, -1, IMM8, AF | OF, 0}, {"shld cl", 0x0f, 0xa5, 0xa5, -1, 0, AF | OF, 0},
-	{"shrd", 0x0f, 0xac, 0xac, -1, IMM8, AF | OF, 0}, {"shrd cl", 0x0f, 0xad, 0xad, -1, 0, AF | OF, 0},
-	{"bt", 0x0f, 0xa3, 0xa3, -1, BIT_OFFSET, OF | SF | AF | PF, 0}, {"bts", 0x0f, 0xab, 0xab, -1, BIT_OFFSET, OF | SF | AF | PF, 0},
-	{"btr", 0x0f, 0xb3, 0xb3, -1, BIT_OFFSET, OF | SF | AF | PF, 0}, {"btc", 0x0f, 0xbb, 0xbb, -1, BIT_OFFSET, OF | SF | AF | PF, 0},
-	{"bt ib", 0x0f, 0xba, 0xba, 4, IMM8, OF | SF | AF | PF, 0}, {"bts ib", 0x0f, 0xba, 0xba, 5, IMM8, OF | SF | AF | PF, 0},
-	{"btr ib", 0x0f, 0xba, 0xba, 6, IMM8, OF | SF | AF | PF, 0}, {"btc ib", 0x0f, 0xba, 0xba, 7, IMM8, OF | SF | AF | PF, 0},
-	{"bsf", 0x0f, 0xbc, 0xbc, -1, 0, CF | OF | SF | AF | PF, 0}, {"bsr", 0x0f, 0xbd, 0xbd, -1, 0, CF | OF | SF | AF | PF, 0},
-	{"popcnt", 0xf3, 0xb8, 0xb8, -1, NO66, 0, 0}, {"bswap", 0x0f, 0xc8, 0xcf, -1, NO_MODRM | NO66, 0, 0},
-	{"mov", 1, 0x88, 0x8b, -1, BYTE, 0, 0}, {"mov ib", 1, 0xc6, 0xc6, 0, IMM8 | BYTE, 0, 0}, {"mov iz", 1, 0xc7, 0xc7, 0, IMMZ, 0, 0},
-	{"mov zb", 1, 0xb0, 0xb7, -1, NO_MODRM | IMM8 | BYTE, 0, 0}, {"mov zv", 1, 0xb8, 0xbf, -1, NO_MODRM | WIDE_IMM, 0, 0},
-	{"movzx", 0x0f, 0xb6, 0xb7, -1, 0, 0, 0}, {"movsx", 0x0f, 0xbe, 0xbf, -1, 0, 0, 0}, {"movsxd", 1, 0x63, 0x63, -1, 0, 0, 0},
-	{"lea", 1, 0x8d, 0x8d, -1, MEM_ONLY, 0, 0}, {"cmov", 0x0f, 0x40, 0x4f, -1, 0, 0, 0}, {"set", 0x0f, 0x90, 0x9f, 0, BYTE, 0, 0},
-	{"xchg", 1, 0x86, 0x87, -1, BYTE, 0, 0}, {"xchg ax", 1, 0x90, 0x97, -1, NO_MODRM, 0, 0},
-	{"xadd", 0x0f, 0xc0, 0xc1, -1, BYTE, 0, 0}, {"cmpxchg", 0x0f, 0xb0, 0xb1, -1, BYTE, 0, 0},
-	{"cmpxchg8b", 0x0f, 0xc7, 0xc7, 1, MEM_ONLY | NO66, 0, 0},
-	{"imul iz", 1, 0x69, 0x69, -1, IMMZ, PF | AF | ZF | SF, 0}, {"imul ib", 1, 0x6b, 0x6b, -1, IMM8, PF | AF | ZF | SF, 0},
-	{"imul 2", 0x0f, 0xaf, 0xaf, -1, 0, PF | AF | ZF | SF, 0},
-	{"cbw", 1, 0x98, 0x99, -1, NO_MODRM, 0, 0}, {"sahf", 1, 0x9e, 0x9f, -1, NO_MODRM, 0, 0}, {"cmc", 1, 0xf5, 0xf5, -1, NO_MODRM, 0, 0},
-	{"clc", 1, 0xf8, 0xf9, -1, NO_MODRM, 0, 0},
-	{"push", 1, 0x50, 0x5f, -1, NO_MODRM, 0, 0}, {"push iz", 1, 0x68, 0x68, -1, NO_MODRM | IMMZ, 0, 0},
-	{"push ib", 1, 0x6a, 0x6a, -1, NO_MODRM | IMM8, 0, 0}, {"push ev", 1, 0xff, 0xff, 6, 0, 0, 0}, {"pop ev", 1, 0x8f, 0x8f, 0, 0, 0, 0},
-	{"leave", 1, 0xc9, 0xc9, -1, NO_MODRM | LEAVES, 0, 0},
-	{"movs", 1, 0xa4, 0xa5, -1, NO_MODRM | STRING, 0, 0}, {"cmps", 1, 0xa6, 0xa7, -1, NO_MODRM | STRING, 0, 0},
-	{"stos", 1, 0xaa, 0xaf, -1, NO_MODRM | STRING, 0, 0},
+#define ALU(name, base, more) {name, 1, base, base + 3, -1, BYTE | (more)}, \
+	{name " al", 1, base + 4, base + 4, -1, NO_MODRM | IMM8 | BYTE | (more)}, \
+	{name " ax", 1, base + 5, base + 5, -1, NO_MODRM | IMMZ | (more)}
+	ALU("add", 0x00, 0), ALU("or", 0x08, 0), ALU("adc", 0x10, READS), ALU("sbb", 0x18, READS), ALU("and", 0x20, 0),
+	ALU("sub", 0x28, 0), ALU("xor", 0x30, 0), ALU("cmp", 0x38, 0),
+	{"group1 b", 1, 0x80, 0x80, -1, IMM8 | BYTE | READS}, {"group1 z", 1, 0x81, 0x81, -1, IMMZ | READS},
+	{"group1 s", 1, 0x83, 0x83, -1, IMM8 | READS},
+	{"test", 1, 0x84, 0x85, -1, BYTE}, {"test al", 1, 0xa8, 0xa8, -1, NO_MODRM | IMM8 | BYTE},
+	{"test ax", 1, 0xa9, 0xa9, -1, NO_MODRM | IMMZ},
+	{"test ib", 1, 0xf6, 0xf6, 0, IMM8 | BYTE}, {"test iz", 1, 0xf7, 0xf7, 0, IMMZ},
+	{"not", 1, 0xf6, 0xf7, 2, BYTE}, {"neg", 1, 0xf6, 0xf7, 3, BYTE},
+	{"mul", 1, 0xf6, 0xf7, 4, BYTE}, {"imul", 1, 0xf6, 0xf7, 5, BYTE},
+	{"div", 1, 0xf6, 0xf7, 6, BYTE}, {"idiv", 1, 0xf6, 0xf7, 7, BYTE},
+	{"inc", 1, 0xfe, 0xff, 0, BYTE}, {"dec", 1, 0xfe, 0xff, 1, BYTE},
+	{"shift ib", 1, 0xc0, 0xc1, -1, IMM8 | BYTE | READS}, {"shift 1", 1, 0xd0, 0xd1, -1, BYTE | READS},
+	{"shift cl", 1, 0xd2, 0xd3, -1, BYTE | READS},
+	{"shld", 0x0f, 0xa4, 0xa4, -1, IMM8}, {"shld cl", 0x0f, 0xa5, 0xa5, -1, 0},
+	{"shrd", 0x0f, 0xac, 0xac, -1, IMM8}, {"shrd cl", 0x0f, 0xad, 0xad, -1, 0},
+	{"bt", 0x0f, 0xa3, 0xa3, -1, BIT_OFFSET}, {"bts", 0x0f, 0xab, 0xab, -1, BIT_OFFSET},
+	{"btr", 0x0f, 0xb3, 0xb3, -1, BIT_OFFSET}, {"btc", 0x0f, 0xbb, 0xbb, -1, BIT_OFFSET},
+	{"bt ib", 0x0f, 0xba, 0xba, 4, IMM8}, {"bts ib", 0x0f, 0xba, 0xba, 5, IMM8},
+	{"btr ib", 0x0f, 0xba, 0xba, 6, IMM8}, {"btc ib", 0x0f, 0xba, 0xba, 7, IMM8},
+	{"bsf", 0x0f, 0xbc, 0xbc, -1, 0}, {"bsr", 0x0f, 0xbd, 0xbd, -1, 0},
+	{"popcnt", 0xf3, 0xb8, 0xb8, -1, NO66}, {"bswap", 0x0f, 0xc8, 0xcf, -1, NO_MODRM | NO66},
+	{"mov", 1, 0x88, 0x8b, -1, BYTE}, {"mov ib", 1, 0xc6, 0xc6, 0, IMM8 | BYTE}, {"mov iz", 1, 0xc7, 0xc7, 0, IMMZ},
+	{"mov zb", 1, 0xb0, 0xb7, -1, NO_MODRM | IMM8 | BYTE}, {"mov zv", 1, 0xb8, 0xbf, -1, NO_MODRM | WIDE_IMM},
+	{"movzx", 0x0f, 0xb6, 0xb7, -1, 0}, {"movsx", 0x0f, 0xbe, 0xbf, -1, 0}, {"movsxd", 1, 0x63, 0x63, -1, 0},
+	{"lea", 1, 0x8d, 0x8d, -1, MEM_ONLY}, {"cmov", 0x0f, 0x40, 0x4f, -1, READS}, {"set", 0x0f, 0x90, 0x9f, 0, BYTE | READS},
+	{"xchg", 1, 0x86, 0x87, -1, BYTE}, {"xchg ax", 1, 0x90, 0x97, -1, NO_MODRM},
+	{"xadd", 0x0f, 0xc0, 0xc1, -1, BYTE}, {"cmpxchg", 0x0f, 0xb0, 0xb1, -1, BYTE},
+	{"cmpxchg8b", 0x0f, 0xc7, 0xc7, 1, MEM_ONLY | NO66},
+	{"imul iz", 1, 0x69, 0x69, -1, IMMZ}, {"imul ib", 1, 0x6b, 0x6b, -1, IMM8},
+	{"imul 2", 0x0f, 0xaf, 0xaf, -1, 0},
+	{"cbw", 1, 0x98, 0x99, -1, NO_MODRM}, {"sahf", 1, 0x9e, 0x9f, -1, NO_MODRM | READS}, {"cmc", 1, 0xf5, 0xf5, -1, NO_MODRM | READS},
+	{"clc", 1, 0xf8, 0xf9, -1, NO_MODRM},
+	{"push", 1, 0x50, 0x5f, -1, NO_MODRM}, {"push iz", 1, 0x68, 0x68, -1, NO_MODRM | IMMZ},
+	{"push ib", 1, 0x6a, 0x6a, -1, NO_MODRM | IMM8}, {"push ev", 1, 0xff, 0xff, 6, 0}, {"pop ev", 1, 0x8f, 0x8f, 0, 0},
+	{"leave", 1, 0xc9, 0xc9, -1, NO_MODRM | LEAVES},
+	{"movs", 1, 0xa4, 0xa5, -1, NO_MODRM | STRING}, {"cmps", 1, 0xa6, 0xa7, -1, NO_MODRM | STRING},
+	{"stos", 1, 0xaa, 0xaf, -1, NO_MODRM | STRING},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -305,7 +308,7 @@ static void memory_operand(struct code *c, struct regs *r, unsigned reg, unsigne
 /* Appends a random instruction of this row, and adapts the registers to it. */
 static void instruction(struct code *c, const struct row *row, struct regs *r)
 {
-	unsigned op = row->first + below(row->last - row->first + 1u), reg = below(16), rm = below(16), rex = 0x40, start;
+	unsigned op = row->first + below(row->last - row->first + 1u), reg = below(16), rm = below(16), rex = 0x40;
 	bool is_byte = row->flags & BYTE && (row->map == 0x0f && op >= 0x90 && op < 0xa0 ? true : !(op & 1) || (op >= 0xb0 && op < 0xb8 && row->map == 1));
 	bool o66 = !is_byte && !(row->flags & NO66) && below(4) == 0, with_rex = below(4) != 0;
 	struct code tail = {.n = 0};
@@ -366,9 +369,7 @@ static void instruction(struct code *c, const struct row *row, struct regs *r)
 		rex = 0;
 	if (row->map != 1)
 		byte(c, 0x0f);
-	start = c->n;
 	byte(c, op);
-	(void)start;
 	memcpy(c->b + c->n, tail.b, tail.n);
 	c->n += tail.n;
 	if (row->flags & IMM8)
@@ -417,11 +418,70 @@ static void describe(const char *what, const struct code *c, const struct regs *
 		(unsigned long long)want->flags, (unsigned long long)got->flags);
 }
 
-static bool host_is_intel(void)
-{
-	unsigned a, b, c, d;
+/* --- What the manuals leave undefined --- */
 
-	return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756e6547;
+/* The count as the CPU takes it: the immediate, CL at the start, or the highest where code before may change CL. */
+static unsigned shift_count(const struct cv_insn *i, const struct regs *r, bool first)
+{
+	unsigned mask = i->osize == 8 ? 63 : 31;
+	bool cl = i->opcode == 0xd2 || i->opcode == 0xd3 || i->opcode == 0xa5 || i->opcode == 0xad;
+
+	if (i->opcode == 0xd0 || i->opcode == 0xd1)
+		return 1;
+	if (cl)
+		return first ? (unsigned)r->gpr[1] & mask : mask;
+	return (unsigned)i->imm & mask;
+}
+
+/*
+ * Flags that SDM 2 and APM 3 call undefined after this instruction ("Flags Affected"), table of SDM 1 appendix A. BT and
+ * its kin: the SDM of today keeps ZF, older ones and the APM call it undefined. Shifts and rotates by zero touch nothing.
+ */
+static uint64_t undefined_flags(const struct cv_insn *i, unsigned count)
+{
+	unsigned bits = i->osize * 8u;
+	uint64_t many = count == 0 ? 0 : count == 1 ? AF : AF | OF;
+
+	switch (i->op) {
+	case CV_OP_and: case CV_OP_or: case CV_OP_xor: case CV_OP_test:
+		return AF;
+	case CV_OP_mul: case CV_OP_imul: case CV_OP_imul2:
+		return SF | ZF | AF | PF;
+	case CV_OP_div: case CV_OP_idiv:
+		return CV_FLAGS_ARITH;
+	case CV_OP_bt: case CV_OP_bts: case CV_OP_btr: case CV_OP_btc:
+		return OF | SF | ZF | AF | PF;
+	case CV_OP_bsf: case CV_OP_bsr:
+		return CF | OF | SF | AF | PF;
+	case CV_OP_rol: case CV_OP_ror: case CV_OP_rcl: case CV_OP_rcr:
+		return many & OF;
+	case CV_OP_sar:
+		return many;
+	case CV_OP_shl: case CV_OP_shr:
+		return many | (count >= bits ? CF : 0);
+	case CV_OP_shld: case CV_OP_shrd:
+		return count > bits ? CV_FLAGS_ARITH : many;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Of the last instruction of c. *result: the manuals leave that undefined too, which they do only where SHLD or SHRD shift
+ * by more than the operand has. (BSF and BSR of zero: the APM keeps the destination, as Intel's processors do.)
+ */
+static uint64_t undefined_by(const struct code *c, unsigned start, const struct regs *r, bool *result)
+{
+	struct cv_insn i;
+	unsigned count;
+
+	ck_assert_int_eq(cv_decode(c->b + start, sizeof(c->b) - start, 64, &i), CV_DECODE_OK);
+	ck_assert_uint_eq(i.len, c->n - start);
+	count = shift_count(&i, r, start == 0);
+	*result = (i.op == CV_OP_shld || i.op == CV_OP_shrd) && count > i.osize * 8u;
+	if (host_is_intel()) /* Intel's own processors differ about these alone */
+		return i.op == CV_OP_div || i.op == CV_OP_idiv ? CV_FLAGS_ARITH : 0;
+	return undefined_flags(&i, count);
 }
 
 /* Runs it on both; false: they differ, which has been described. */
@@ -479,19 +539,20 @@ static void setup(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
-	printf("seed %u\n", SEED);
+	printf("seed %u%s\n", SEED, host_is_intel() ? "" : "; the host isn't Intel's: what the manuals leave undefined is left out");
 }
 
 START_TEST(integer_row_random_matches_cpu)
 {
 	const struct row *row = &rows[_i];
-	uint64_t ignored = row->never | (host_is_intel() ? 0 : row->undefined);
-	unsigned bad = 0;
+	unsigned bad = 0, left_out = 0;
 
 	random_state = SEED + (unsigned)_i;
 	for (unsigned k = 0; k < 4000 && bad < 3; k++) {
 		struct regs r;
 		struct code c = {.n = 0};
+		uint64_t ignored;
+		bool undefined;
 
 		random_regs(&r);
 		if (row->flags & STRING && below(2))
@@ -501,8 +562,15 @@ START_TEST(integer_row_random_matches_cpu)
 		if (!strcmp(row->name, "div") || !strcmp(row->name, "idiv"))
 			r.gpr[2] = below(2) ? r.gpr[2] : below(2) ? 0 : UINT64_MAX;
 		instruction(&c, row, &r);
-		bad += !compare(row->name, &c, &r, ignored);
+		ignored = undefined_by(&c, 0, &r, &undefined);
+		if (undefined && !host_is_intel())
+			left_out++;
+		else
+			bad += !compare(row->name, &c, &r, ignored);
 	}
+	if (left_out)
+		printf("left out: %u cases of %s whose result the manuals leave undefined\n", left_out, row->name);
+	ck_assert_uint_lt(left_out, 2000);
 	ck_assert_msg(bad == 0, "%s differs from the CPU", row->name);
 }
 END_TEST
@@ -526,17 +594,22 @@ START_TEST(integer_sequence_random_matches_cpu)
 			if (n && (row->flags & (STRING | MEM_ONLY | LEAVES | BIT_OFFSET) || row->first == 0xff || row->first == 0x8f ||
 				  !strncmp(row->name, "push", 4)))
 				continue;
-			ignored |= row->never | (host_is_intel() ? 0 : row->undefined);
-			if (row->never)
-				continue;
 			struct row plain = *row;
+			struct code before = c;
+			bool undefined;
 
+			/* No quotients, whose flags nobody knows; and nothing that takes flags which nobody knows. */
+			if (!strcmp(row->name, "div") || !strcmp(row->name, "idiv") || (ignored && row->flags & READS))
+				continue;
 			plain.flags |= KEEP_SP;
 			if (!(plain.flags & (NO_MODRM | MEM_ONLY)))
 				plain.flags |= REG_ONLY;
 			if (plain.flags & (STRING | MEM_ONLY | LEAVES) && c.insns)
 				continue;
 			instruction(&c, &plain, &r);
+			ignored |= undefined_by(&c, before.n, &r, &undefined);
+			if (undefined && !host_is_intel())
+				c = before;
 		}
 		if (c.insns)
 			bad += !compare("sequence", &c, &r, ignored);
