@@ -22,7 +22,7 @@ enum { GDB_ARGS = 64 };
 
 struct debug {
 	const struct options *o;
-	char dir[64], socket[80], kernel[96], init[96], address[96];
+	char dir[64], socket[80], kernel[96], init[96], linux_symbols[96], address[96];
 	pid_t gdb;
 	int status;
 	bool exited;
@@ -39,10 +39,32 @@ static int write_file(const char *path, const void *p, size_t n)
 	return fclose(f) || done != n ? -1 : 0;
 }
 
+/* GDB's commands; linux-symbols loads what `monitor symbols` has written. */
+static int write_commands(const struct debug *d)
+{
+	FILE *f = fopen(d->init, "wb");
+	int bad;
+
+	if (!f)
+		return -1;
+	fprintf(f,
+		"%s"
+		"define linux-symbols\n"
+		"  monitor symbols\n"
+		"  symbol-file %s\n"
+		"end\n"
+		"document linux-symbols\n"
+		"Load a Linux guest's own symbols, read out of its memory where it stands now: for kernels without a file of\n"
+		"symbols. Functions and variables get names; there are no types and no lines.\n"
+		"end\n",
+		cv_gdb_init_commands(), d->linux_symbols);
+	bad = ferror(f);
+	return fclose(f) || bad ? -1 : 0;
+}
+
 /* The directory with the socket, GDB's commands and, where the kernel is an ELF file, its symbols. */
 static int prepare(struct debug *d, struct cv_log *log, struct cv_error *err)
 {
-	const char *init = cv_gdb_init_commands();
 	const char *tmp = getenv("TMPDIR");
 	char *name = NULL, *args = NULL;
 	uint8_t *data = NULL;
@@ -54,7 +76,8 @@ static int prepare(struct debug *d, struct cv_log *log, struct cv_error *err)
 	snprintf(d->socket, sizeof(d->socket), "%s/gdb", d->dir);
 	snprintf(d->address, sizeof(d->address), "unix:%s", d->socket);
 	snprintf(d->init, sizeof(d->init), "%s/init.gdb", d->dir);
-	if (write_file(d->init, init, strlen(init)))
+	snprintf(d->linux_symbols, sizeof(d->linux_symbols), "%s/linux.sym", d->dir);
+	if (write_commands(d))
 		return cv_error_set(err, CV_E_IO, "%s: %s", d->init, strerror(errno));
 	if (d->o->symbols)
 		return 0;
@@ -75,6 +98,7 @@ static void clean(struct debug *d)
 		return;
 	unlink(d->socket);
 	unlink(d->init);
+	unlink(d->linux_symbols);
 	if (d->kernel[0])
 		unlink(d->kernel);
 	rmdir(d->dir);
@@ -141,6 +165,7 @@ static int serve(struct debug *d, struct cv_log *log, struct cv_gdb *gdb, struct
 			return rc;
 	}
 	gopt.symbols = syms;
+	gopt.symbols_file = d->linux_symbols;
 	rc = cv_timeline_open(&t, log, &tcfg, err);
 	if (!rc)
 		rc = start_gdb(d, err);

@@ -34,6 +34,7 @@ struct cv_gdb_options {
 	/* Asked a few times a second while nothing moves: true makes cv_gdb_serve return. May be NULL. */
 	bool (*quit)(void *ctx);
 	void *ctx;
+	const char *symbols_file; /* borrowed: where `monitor symbols` writes an ELF file for GDB. NULL: nowhere */
 	const struct cv_symbols *symbols; /* borrowed; for `monitor bt` and `monitor disas`. NULL: a Linux kernel's own */
 };
 

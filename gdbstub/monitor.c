@@ -373,6 +373,23 @@ static void do_disas(struct monitor *m, const char *args)
 		cv_inspect_put_disas(&in, addr, (unsigned)n, &m->out);
 }
 
+/* Where to write is the server's choice alone: a client might be anybody. */
+static void do_symbols(struct monitor *m, const char *args)
+{
+	const struct cv_symbols *symbols = cv_gdb_symbols(m->s);
+	const char *file = m->s->opt->symbols_file;
+
+	(void)args;
+	if (m->s->opt->symbols)
+		cv_put_text(&m->out, "this session was given symbols\n");
+	else if (!symbols)
+		cv_put_text(&m->out, "no Linux kernel with symbols runs here (yet?)\n");
+	else if (!file)
+		cv_put_text(&m->out, "%zu symbols of the guest's own\n", cv_symbols_count(symbols));
+	else if (!cv_symbols_write_elf(symbols, file, &m->err))
+		cv_put_text(&m->out, "%zu symbols of the guest's own in %s\n", cv_symbols_count(symbols), file);
+}
+
 static void do_screen(struct monitor *m, const char *args)
 {
 	struct cv_machine *machine = cv_timeline_machine(m->s->t);
@@ -455,6 +472,7 @@ static const struct {
 	{ "bt", "bt [N]", "backtrace by unwind tables, frame pointers or the stack", do_bt },
 	{ "regs", "regs", "all registers, with segments", do_regs },
 	{ "disas", "disas [ADDR|SYMBOL [N]]", "N instructions, from RIP if no address is given", do_disas },
+	{ "symbols", "symbols", "a Linux guest's own symbols, out of its memory (linux-symbols gives them to GDB)", do_symbols },
 	{ "phys", "phys ADDR [LEN]", "physical memory as a hex dump", do_phys },
 	{ "phys", "phys on|off", "let GDB's own memory commands see physical memory", NULL },
 	{ "end-diversion", "end-diversion", "forget what was changed: back to the recorded run", do_end_diversion },

@@ -49,6 +49,12 @@ bool cv_symbols_find(const struct cv_symbols *s, const char *name, uint64_t *add
 size_t cv_symbols_count(const struct cv_symbols *s);
 const char *cv_symbols_get(const struct cv_symbols *s, size_t i, uint64_t *addr, bool *code);
 
+/*
+ * Writes an ELF file of the symbols for GDB, addresses as linked; a file of that name is replaced. CV_E_IO, CV_E_NOMEM: there
+ * is none then.
+ */
+int cv_symbols_write_elf(const struct cv_symbols *s, const char *path, struct cv_error *err);
+
 /* The kernel's ORC table (borrowed), or NULL. Its addresses are those where the kernel runs. */
 const struct cv_orc *cv_symbols_orc(const struct cv_symbols *s);
 

@@ -313,6 +313,56 @@ START_TEST(symbols_have_names_and_offsets)
 }
 END_TEST
 
+START_TEST(symbols_written_as_elf_are_read_again)
+{
+	char path[] = "/tmp/check-symbols-XXXXXX";
+	struct cv_symbols *again;
+	uint64_t addr = 0, same = 0, offset;
+	struct cv_error err = { 0 };
+
+	open_self();
+	close(mkstemp(path));
+	ck_assert_int_eq(cv_symbols_write_elf(self, path, &err), 0); /* over one that exists */
+	ck_assert_msg(cv_symbols_open_file(&again, path, &err) == 0, "%s", err.msg);
+	ck_assert(cv_symbols_is_64(again));
+	ck_assert(cv_symbols_find(self, "inspect_outermost", &addr));
+	ck_assert(cv_symbols_find(again, "inspect_outermost", &same));
+	ck_assert_uint_eq(addr, same);
+	ck_assert_str_eq(cv_symbols_lookup(again, addr + 5, &offset), "inspect_outermost");
+	cv_symbols_free(again);
+	unlink(path);
+	ck_assert_int_eq(cv_symbols_write_elf(self, "/no/such/folder/file", &err), CV_E_IO);
+	ck_has(err.msg, "/no/such/folder/file");
+	cv_symbols_free(self);
+}
+END_TEST
+
+START_TEST(symbols_of_a_guest_without_linux_are_none)
+{
+	struct cv_vcpu_state s;
+	struct cv_memory mem;
+	struct cv_error err = { 0 };
+
+	ck_assert_int_eq(cv_memory_init(&mem, CV_RAM_MIN, &err), 0);
+	cv_vcpu_reset(&s);
+	ck_assert_int_eq(cv_symbols_open_guest(&self, &mem, &s, &err), CV_E_BADINPUT);
+	ck_assert_ptr_null(self);
+	ck_has(err.msg, "no Linux kernel");
+	/* Paging tables where every entry is the table itself, or leads out of RAM. */
+	s.cr0 |= CV_CR0_PE | CV_CR0_PG;
+	s.efer |= CV_EFER_LMA;
+	s.lstar = 0xffffffff81000000;
+	for (uint64_t entry = 0x1083; entry; entry = entry == 0x1083 ? 0xffffffffff003 : 0) {
+		for (unsigned i = 0; i < 512; i++)
+			ck_assert_uint_eq(cv_memory_write(&mem, 0x1000 + 8 * i, &entry, 8), 8);
+		for (s.cr4 = 0; s.cr4 <= CV_CR4_LA57; s.cr4 += CV_CR4_LA57)
+			for (s.cr3 = 0x1000; s.cr3 <= 0xffffff000; s.cr3 += 0xffffe000)
+				ck_assert_int_eq(cv_symbols_open_guest(&self, &mem, &s, NULL), CV_E_BADINPUT);
+	}
+	cv_memory_release(&mem);
+}
+END_TEST
+
 START_TEST(symbols_bad_files_are_refused_in_one_line)
 {
 	static const char junk[] = "\177ELF and then nothing of use";
@@ -426,6 +476,8 @@ int main(void)
 	tcase_add_test(c, backtrace_guesses_from_the_stack_and_says_so);
 	tcase_add_test(c, backtrace_uses_the_image_s_own_tables);
 	tcase_add_test(c, symbols_have_names_and_offsets);
+	tcase_add_test(c, symbols_written_as_elf_are_read_again);
+	tcase_add_test(c, symbols_of_a_guest_without_linux_are_none);
 	tcase_add_test(c, symbols_bad_files_are_refused_in_one_line);
 	tcase_add_test(c, symbols_of_a_cut_file_do_no_harm);
 	tcase_add_test(c, frames_debug_form_becomes_eh_form);

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Debian's kernel as shipped, without a file of symbols: the crash report names the functions of the panic as the kernel's
+# own call trace does, and GDB breaks on them. KASLR is on.
+. "$(dirname "$0")/../lib.sh"
+[ -e "$LINUX/vmlinuz" ] || fail "no Linux guest in $LINUX"
+expect_status 3 "$CV" record -o "$WORK/run.cvr" --clock virtual --kernel "$LINUX/vmlinuz" --initrd "$LINUX/initramfs.gz" \
+	--append "console=ttyS0 cv.panic" --memory 128M
+
+# The kernel's call trace below panic(), without what it marks as unsure; and the report's backtrace.
+tr -d '\r' <"$WORK/out" |
+	sed -n '/Call Trace:/,/RIP: /s/^\[[ 0-9.]*\]  \([a-zA-Z_0-9.]*+0x[0-9a-f]*\)\/0x[0-9a-f]*$/\1/p' |
+	sed '1,/^panic+/d' >"$WORK/trace"
+sed -n "s/^  #[0-9]* *[0-9a-f]\{16\} <\(.*\)>  (kernel's ORC table)$/\1/p" "$WORK/err" >"$WORK/frames"
+sed '1,/^panic+/d' "$WORK/frames" >"$WORK/below"
+[ "$(wc -l <"$WORK/trace")" -ge 6 ] || { cat "$WORK/out" >&2; fail "the kernel's own call trace is too short"; }
+cmp "$WORK/trace" "$WORK/below" || { diff "$WORK/trace" "$WORK/below" >&2; fail "another chain of calls than the kernel's"; }
+for name in panic sysrq_handle_crash; do
+	grep -q "^$name+0x" "$WORK/frames" || { cat "$WORK/err" >&2; fail "no $name in the backtrace"; }
+done
+grep -q "(kernel's ORC table: user code)" "$WORK/err" || fail "the backtrace does not reach user code"
+grep -q '^  rip [0-9a-f]\{16\} <[a-z_0-9]*+0x' "$WORK/err" || fail "RIP has no name"
+grep -q '^  => .* <[a-z_0-9]*+0x' "$WORK/err" || fail "the code has no name"
+echo "as in the kernel's call trace: $(tr '\n' ' ' <"$WORK/below")"
+
+# In GDB: names after linux-symbols; back to where panic() began; an interrupt; none before the kernel has started.
+cat >"$WORK/commands" <<'EOF'
+continue
+linux-symbols
+break panic
+reverse-continue
+printf "panic at %#lx: %s", $pc, (char *)$rdi
+monitor bt
+bt
+monitor disas sysrq_handle_crash 2
+delete
+break irq_enter_rcu
+reverse-continue
+echo --- interrupt ---\n
+monitor bt
+bt
+seek begin
+monitor symbols
+EOF
+"$CV" debug "$WORK/run.cvr" -- -batch -x "$WORK/commands" >"$WORK/gdb" 2>&1 </dev/null ||
+	{ cat "$WORK/gdb" >&2; fail "GDB ended with $?"; }
+said() {
+	grep -q -- "$1" "$WORK/gdb" || { cat "$WORK/gdb" >&2; fail "GDB does not say '$1'"; }
+}
+said '^[0-9]* symbols of the guest.s own'
+said 'Breakpoint 1, .* in panic ()'
+said '^panic at 0xffffffff[0-9a-f]*: sysrq triggered crash'
+said '^#0 *ffffffff[0-9a-f]* <panic+0>$'
+said "^#1 *ffffffff[0-9a-f]* <sysrq_handle_crash+0x[0-9a-f]*>  (kernel's ORC table)"
+said '^   ffffffff.* <sysrq_handle_crash>$'
+said 'Breakpoint 2, .* in irq_enter_rcu ()'
+said "(kernel's ORC table: interrupted here)"
+said 'no Linux kernel with symbols runs here'
+echo ok
