@@ -389,7 +389,7 @@ static void rtc_reset(void *dev)
 {
 	struct cv_rtc *c = dev;
 
-	memset(c->cmos, 0, sizeof(c->cmos));
+	memset(c->cmos, 0, REG_D + 1); /* the RAM behind the registers has a battery */
 	c->index = 0;
 	c->cmos[REG_A] = 0x26; /* 32768 Hz, 1024 Hz periodic */
 	c->cmos[REG_B] = B_24H;

@@ -7,7 +7,7 @@
 
 examine() { # examine NAME CHECKS: at least so many checks, all of them good; the replay is the same run
 	status=0
-	"$CV" record -o "$WORK/$1.cvr" --clock virtual --memory 32M --kernel "$WORK/guests/$1.elf" \
+	timeout 60 "$CV" record -o "$WORK/$1.cvr" --clock virtual --memory 32M --kernel "$WORK/guests/$1.elf" \
 		</dev/null >"$WORK/$1.out" 2>"$WORK/$1.err" || status=$?
 	! grep '^FAIL' "$WORK/$1.out" >&2 || fail "$1: the checks above"
 	[ $status -eq 0 ] || { cat "$WORK/$1.err" >&2; fail "$1: recording ended with $status"; }
