@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A chunk is ten columns, each stored as varint n (bytes of the column), and unless n is 0 varint m and m bytes: the
+ * A chunk is nine columns, each stored as varint n (bytes of the column), and unless n is 0 varint m and m bytes: the
  * column itself if m = n, one zstd frame of it if m < n.
  *
- *   SITE    one byte an event: which of the model's guesses for the event's site came true, or none
- *   REF     varint: number of the site, where no guess did
- *   NEW     a site seen for the first time: kind and flags, sub, RIP
+ *   SITE    one byte an event: which of the model's guesses for the event's site came true; or the size of how long ago
+ *           it was needed; or it is new, and the size of the difference in RIP
+ *   NEW     a site seen for the first time: kind and flags, sub
  *   STEP    one byte an event: which remembered (instructions, branches) step was it, or the size of the difference
  *   BRANCH  one byte where the step was not remembered: size of the difference in branches
  *   TIME    one byte an event with guest time: size of the difference from the time foreseen
@@ -16,8 +16,9 @@
  *
  * A size is the number of significant bits k of a zigzag number; its k - 1 bits below the leading one go to BITS. A
  * site is what an event has in common with its like: (kind, in_rep, has data, sub, RIP). The model remembers which
- * sites followed a pair of sites and a site, which steps led from one site to another, and how long these took: guests
- * poll in loops.
+ * sites followed a pair of events and an event, which steps led from one to another, and how long these took: guests
+ * poll in loops. Interrupts and inputs may come at any site: what follows them is remembered by their kind. Those of a
+ * timer have a beat.
  */
 #include "logdb/chunk.h"
 
@@ -27,17 +28,22 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { COL_SITE, COL_REF, COL_NEW, COL_STEP, COL_BRANCH, COL_TIME, COL_VALUE, COL_RCX, COL_DATA, COL_BITS, COLS };
+enum { COL_SITE, COL_NEW, COL_STEP, COL_BRANCH, COL_TIME, COL_VALUE, COL_RCX, COL_DATA, COL_BITS, COLS };
 
-enum { GUESSES = 4, SITE_REF = 4, SITE_NEW = 5 };	 /* bytes of SITE; below: the guess */
+enum { GUESSES = 4, SITE_REF = 4, SITE_NEW = 72 };	 /* bytes of SITE: the guess; from these on: the size */
 enum { STEPS = 8, STEP_DIFF = 8 };			 /* bytes of STEP; from STEP_DIFF on: the size */
-enum { FLAG_IN_REP = 1, FLAG_DATA = 2, KIND_SHIFT = 2 }; /* first varint of NEW */
+enum { FLAG_IN_REP = 1, FLAG_DATA = 2, FLAG_HIGH = 4, FLAG_SUB = 8, KIND_SHIFT = 4 }; /* first varint of NEW */
 
 #define SHORT (1u << 24) /* instructions, or ns, between two times: longer ones teach nothing */
+#define BEAT_NEAR 32u /* instructions: an interrupt farther from when it was due begins a new beat */
 #define PAIR_BITS 12
 #define FIND_BITS 15	   /* the encoder's own: finds a site's number */
 #define NO_SITE 0	   /* sites are numbered from 1 */
-#define ZSTD_LEVEL 5
+#ifndef ZSTD_LEVEL
+#ifndef ZSTD_LEVEL
+#define ZSTD_LEVEL 12
+#endif
+#endif
 #define COLUMN_BYTES (CV_CHUNK_EVENTS * (CV_EVENT_DATA_MAX + 16u)) /* no column is longer */
 
 struct site {
@@ -55,16 +61,26 @@ struct steps {
 	uint64_t ns[STEPS];			/* guest time that such a step takes; 0: not known */
 };
 
+struct beat {
+	uint64_t insns, branches; /* at the last one */
+	uint64_t pace[3];	  /* branches in 2^24 instructions, between the last four; most recent first */
+	uint64_t due, period;	  /* in 256ths of an instruction; 0: not known */
+	bool off;		  /* the last one wasn't near */
+};
+
 struct model {
 	struct site sites[CV_CHUNK_EVENTS + 1];
+	uint16_t recent[CV_CHUNK_EVENTS]; /* the sites, those that were no guess most recently last */
 	struct followers after_pair[1u << PAIR_BITS];
-	struct followers after_one[CV_CHUNK_EVENTS + 1];
+	struct followers after_one[CV_EV_KINDS + CV_CHUNK_EVENTS + 1];
 	struct steps steps[1u << PAIR_BITS];
-	unsigned nsites, last, last2; /* sites known; site of the last event and of the one before */
+	unsigned nsites, last, last2; /* sites known; origin of the last event and of the one before */
 	struct cv_pos pos;	      /* of the last event */
+	uint64_t rip[2];	      /* of the last event in the lower half of the addresses, and in the upper */
 	uint64_t time, time_insns;    /* last guest time, and where it was */
 	uint64_t ns, per;	      /* guest time that goes by in `per` instructions: fading sums */
 	uint64_t value[CV_EV_KINDS];  /* last of each kind */
+	struct beat beat[256];	      /* of the interrupts of each vector */
 };
 
 struct cv_chunk_codec {
@@ -104,13 +120,15 @@ static bool has_time(unsigned kind)
 /* Only what the last chunk used is cleared: a chunk of three events costs little. */
 static void model_reset(struct model *m)
 {
-	memset(m->after_one, 0, (m->nsites + 1) * sizeof(m->after_one[0]));
+	memset(m->after_one, 0, (CV_EV_KINDS + m->nsites + 1) * sizeof(m->after_one[0]));
 	memset(m->after_pair, 0, sizeof(m->after_pair));
 	memset(m->steps, 0, sizeof(m->steps));
 	memset(&m->pos, 0, sizeof(m->pos));
+	memset(m->rip, 0, sizeof(m->rip));
 	memset(m->value, 0, sizeof(m->value));
 	m->nsites = m->last = m->last2 = 0;
 	m->time = m->time_insns = m->ns = m->per = 0;
+	memset(m->beat, 0, sizeof(m->beat));
 }
 
 static void model_guesses(const struct model *m, unsigned guess[GUESSES])
@@ -121,6 +139,34 @@ static void model_guesses(const struct model *m, unsigned guess[GUESSES])
 	guess[1] = two->site[1];
 	guess[2] = one->site[0];
 	guess[3] = one->site[1];
+}
+
+/*
+ * What the model remembers of an event for those that follow: its site if the guest asked for it. The others come
+ * anywhere: their kind.
+ */
+static unsigned model_origin(const struct model *m, unsigned site)
+{
+	unsigned kind = m->sites[site].kind;
+
+	return kind == CV_EV_TSC || kind == CV_EV_CLOCK || kind == CV_EV_ENTROPY ? CV_EV_KINDS + site : kind;
+}
+
+/* A new site: its number. */
+static unsigned model_add(struct model *m, const struct site *s)
+{
+	m->recent[m->nsites] = (uint16_t)(m->nsites + 1);
+	m->sites[++m->nsites] = *s;
+	return m->nsites;
+}
+
+/* Takes the site at this place of recent[] to its end. */
+static void model_recall(struct model *m, unsigned at)
+{
+	uint16_t site = m->recent[at];
+
+	memmove(&m->recent[at], &m->recent[at + 1], (m->nsites - 1 - at) * sizeof(m->recent[0]));
+	m->recent[m->nsites - 1] = site;
 }
 
 static void followers_note(struct followers *f, unsigned site)
@@ -134,12 +180,13 @@ static void followers_note(struct followers *f, unsigned site)
 /* The steps that led from the last site to this one; the model moves on to this one. */
 static struct steps *model_enter(struct model *m, unsigned site)
 {
-	struct steps *s = &m->steps[pair_index(m->last, site)];
+	unsigned origin = model_origin(m, site);
+	struct steps *s = &m->steps[pair_index(m->last, origin)];
 
 	followers_note(&m->after_pair[pair_index(m->last2, m->last)], site);
 	followers_note(&m->after_one[m->last], site);
 	m->last2 = m->last;
-	m->last = site;
+	m->last = origin;
 	return s;
 }
 
@@ -158,16 +205,99 @@ static void steps_note(struct steps *s, unsigned i, uint64_t insns, uint64_t bra
 	s->ns[0] = ns;
 }
 
-/* Branches in a step of so many instructions, on the line through the two steps taken last. */
-static uint64_t steps_branches(const struct steps *s, uint64_t insns)
+/* That of an interrupt, once it has one. */
+static const struct beat *model_beat(const struct model *m)
 {
-	int64_t d = (int64_t)(insns - s->insns[0]), run = (int64_t)(s->insns[0] - s->insns[1]);
-	int64_t rise = (int64_t)(s->branches[0] - s->branches[1]);
-	const int64_t most = 1 << 30;
+	const struct beat *b = &m->beat[m->value[CV_EV_INTERRUPT] & 0xff];
 
+	return m->last == CV_EV_INTERRUPT && b->due ? b : NULL;
+}
+
+/* Instructions in the step to an event: as in the last such step, but for an interrupt with a beat. */
+static uint64_t model_insns(const struct model *m, const struct steps *s)
+{
+	const struct beat *b = model_beat(m);
+
+	return b ? (b->due >> 8) - m->pos.insns : s->insns[0];
+}
+
+static uint64_t median(const uint64_t v[3])
+{
+	uint64_t lo = v[0] < v[1] ? v[0] : v[1], hi = v[0] < v[1] ? v[1] : v[0];
+
+	return v[2] < lo ? lo : v[2] > hi ? hi : v[2];
+}
+
+/*
+ * Branches in a step of so many instructions: at the pace of the beat, or of the step before if one gets there by
+ * chance; else on the line through the two steps taken last.
+ */
+static uint64_t model_branches(const struct model *m, const struct steps *s, uint64_t insns)
+{
+	const int64_t most = 1 << 30;
+	const struct beat *b = model_beat(m);
+	int64_t d = (int64_t)(insns - s->insns[0]), run = (int64_t)s->insns[0], rise = (int64_t)s->branches[0];
+
+	if (b)
+		return insns * median(b->pace) >> 24;
+	if (m->last >= CV_EV_KINDS) {
+		run -= (int64_t)s->insns[1];
+		rise -= (int64_t)s->branches[1];
+	}
 	if (!run || d > most || d < -most || run > most || run < -most || rise > most || rise < -most)
 		return s->branches[0];
 	return s->branches[0] + (uint64_t)(d * rise / run);
+}
+
+static void beat_note_pace(struct beat *b, const struct cv_pos *pos)
+{
+	uint64_t run = pos->insns - b->insns;
+
+	b->pace[2] = b->pace[1];
+	b->pace[1] = b->pace[0];
+	if (run)
+		b->pace[0] = ((pos->branches - b->branches) << 24) / run;
+}
+
+/* A timer's period is mostly a whole number of microseconds, and an instruction of the virtual clock takes 1 ns. */
+static uint64_t beat_period(uint64_t run)
+{
+	uint64_t whole = (run + 500) / 1000 * 1000;
+
+	return run - whole + 16 < 32 ? whole : run;
+}
+
+/* The timer's interrupts come at even distances in guest time: in instructions so too with the virtual clock. */
+static void beat_note(struct beat *b, const struct cv_pos *pos)
+{
+	const uint64_t near = BEAT_NEAR << 8;
+	uint64_t late = (pos->insns << 8) - b->due, run = pos->insns - b->insns;
+
+	beat_note_pace(b, pos);
+	b->insns = pos->insns;
+	b->branches = pos->branches;
+	if (b->due && late + near < 2 * near) {
+		late += near; /* divided as a number that isn't negative */
+		b->due += b->period + late / 4 - near / 4;
+		b->period += late / 64 - near / 64;
+		b->off = false;
+	} else if (b->due && !b->off) {
+		b->due += b->period;
+		b->off = true;
+	} else {
+		b->period = beat_period(run) << 8;
+		b->due = (pos->insns << 8) + b->period;
+		b->off = false;
+	}
+}
+
+/* The model moves to where the event is. */
+static void model_move(struct model *m, const struct cv_pos *pos)
+{
+	m->pos = *pos;
+	m->rip[pos->rip >> 63] = pos->rip;
+	if (m->last == CV_EV_INTERRUPT)
+		beat_note(&m->beat[m->value[CV_EV_INTERRUPT] & 0xff], pos);
 }
 
 /* When: as long after the last time as this step takes, else at the pace of the last ones. */
@@ -212,14 +342,18 @@ static void put_bits(struct cv_chunk_codec *c, uint64_t v, unsigned n)
 	}
 }
 
-static void put_diff(struct cv_chunk_codec *c, int col, unsigned base, uint64_t difference)
+static void put_sized(struct cv_chunk_codec *c, int col, unsigned base, uint64_t z)
 {
-	uint64_t z = zigzag(difference);
 	unsigned size = z ? 64 - (unsigned)__builtin_clzll(z) : 0;
 
 	cv_put_u8(&c->col[col], (uint8_t)(base + size));
 	if (size > 1)
 		put_bits(c, z, size - 1);
+}
+
+static void put_diff(struct cv_chunk_codec *c, int col, unsigned base, uint64_t difference)
+{
+	put_sized(c, col, base, zigzag(difference));
 }
 
 /* The site's number; 0: unknown so far, and entered. */
@@ -236,8 +370,7 @@ static unsigned find_site(struct cv_chunk_codec *c, const struct site *s)
 		if (t->rip == s->rip && t->kind == s->kind && t->flags == s->flags && t->sub == s->sub)
 			return c->find[i];
 	}
-	m->sites[++m->nsites] = *s;
-	c->find[i] = (uint16_t)m->nsites;
+	c->find[i] = (uint16_t)model_add(m, s);
 	return NO_SITE;
 }
 
@@ -246,22 +379,28 @@ static unsigned encode_site(struct cv_chunk_codec *c, const struct cv_event *ev)
 	struct site s = { .rip = ev->pos.rip,
 			  .sub = ev->pos.sub,
 			  .kind = (uint8_t)ev->kind,
-			  .flags = (uint8_t)((ev->pos.in_rep ? FLAG_IN_REP : 0) | (ev->len ? FLAG_DATA : 0)) };
+			  .flags = (uint8_t)((ev->pos.in_rep ? FLAG_IN_REP : 0) | (ev->len ? FLAG_DATA : 0) |
+					     (ev->pos.rip >> 63 ? FLAG_HIGH : 0) | (ev->pos.sub ? FLAG_SUB : 0)) };
 	unsigned guess[GUESSES], site = find_site(c, &s), i;
 
 	if (!site) {
-		cv_put_u8(&c->col[COL_SITE], SITE_NEW);
 		cv_put_varint(&c->col[COL_NEW], (uint64_t)s.kind << KIND_SHIFT | s.flags);
-		cv_put_varint(&c->col[COL_NEW], s.sub);
-		cv_put_varint(&c->col[COL_NEW], zigzag(s.rip - c->m.pos.rip));
+		if (s.sub)
+			cv_put_varint(&c->col[COL_NEW], s.sub);
+		put_diff(c, COL_SITE, SITE_NEW, s.rip - c->m.rip[s.rip >> 63]);
 		return c->m.nsites;
 	}
 	model_guesses(&c->m, guess);
-	for (i = 0; i < GUESSES && guess[i] != site; i++)
+	for (i = 0; i < GUESSES; i++) {
+		if (guess[i] == site) {
+			cv_put_u8(&c->col[COL_SITE], (uint8_t)i);
+			return site;
+		}
+	}
+	for (i = c->m.nsites - 1; c->m.recent[i] != site; i--)
 		;
-	cv_put_u8(&c->col[COL_SITE], (uint8_t)i);
-	if (i == SITE_REF)
-		cv_put_varint(&c->col[COL_REF], site);
+	put_sized(c, COL_SITE, SITE_REF, c->m.nsites - 1 - i);
+	model_recall(&c->m, i);
 	return site;
 }
 
@@ -276,30 +415,34 @@ static void encode_step(struct cv_chunk_codec *c, struct steps *s, const struct 
 	if (i < STEPS) {
 		cv_put_u8(&c->col[COL_STEP], (uint8_t)i);
 	} else {
-		put_diff(c, COL_STEP, STEP_DIFF, insns - s->insns[0]);
-		put_diff(c, COL_BRANCH, 0, branches - steps_branches(s, insns));
+		put_diff(c, COL_STEP, STEP_DIFF, insns - model_insns(&c->m, s));
+		put_diff(c, COL_BRANCH, 0, branches - model_branches(&c->m, s, insns));
 	}
 	steps_note(s, i, insns, branches);
-	c->m.pos = *pos;
+	model_move(&c->m, pos);
 }
 
-static void encode_value(struct cv_chunk_codec *c, struct steps *s, const struct cv_event *ev)
+static void encode_time(struct cv_chunk_codec *c, struct steps *s, uint64_t time)
 {
-	if (has_time(ev->kind)) {
-		put_diff(c, COL_TIME, 0, ev->value - model_time(&c->m, s));
-		model_note_time(&c->m, s, ev->value);
-	} else {
-		cv_put_varint(&c->col[COL_VALUE], zigzag(ev->value - c->m.value[ev->kind]));
-		c->m.value[ev->kind] = ev->value;
-	}
+	put_diff(c, COL_TIME, 0, time - model_time(&c->m, s));
+	model_note_time(&c->m, s, time);
+}
+
+static void encode_value(struct cv_chunk_codec *c, unsigned kind, uint64_t value)
+{
+	cv_put_varint(&c->col[COL_VALUE], zigzag(value - c->m.value[kind]));
+	c->m.value[kind] = value;
 }
 
 static void encode_event(struct cv_chunk_codec *c, const struct cv_event *ev)
 {
 	struct steps *s = model_enter(&c->m, encode_site(c, ev));
 
+	if (!has_time(ev->kind))
+		encode_value(c, ev->kind, ev->value);
 	encode_step(c, s, &ev->pos);
-	encode_value(c, s, ev);
+	if (has_time(ev->kind))
+		encode_time(c, s, ev->value);
 	if (ev->pos.in_rep)
 		cv_put_varint(&c->col[COL_RCX], ev->pos.rcx);
 	if (ev->len)
@@ -391,48 +534,58 @@ static unsigned get_byte(struct cv_chunk_codec *c, int col)
 	return in->pos < in->len ? in->data[in->pos++] : (unsigned)bad(c);
 }
 
-static uint64_t get_diff(struct cv_chunk_codec *c, unsigned size)
+static uint64_t get_sized(struct cv_chunk_codec *c, unsigned size)
 {
 	if (size > 64)
 		return bad(c);
-	return size ? unzigzag(get_bits(c, size - 1) | UINT64_C(1) << (size - 1)) : 0;
+	return size ? get_bits(c, size - 1) | UINT64_C(1) << (size - 1) : 0;
 }
 
-static unsigned decode_new_site(struct cv_chunk_codec *c)
+static uint64_t get_diff(struct cv_chunk_codec *c, unsigned size)
+{
+	return unzigzag(get_sized(c, size));
+}
+
+static unsigned decode_new_site(struct cv_chunk_codec *c, unsigned size)
 {
 	struct cv_rbuf *in = &c->in[COL_NEW];
-	uint64_t kind_flags = cv_get_varint(in), sub = cv_get_varint(in), rip = cv_get_varint(in);
-	struct site *s = &c->m.sites[c->m.nsites + 1]; /* as many sites as events: there is room */
+	uint64_t kind_flags = cv_get_varint(in), sub = kind_flags & FLAG_SUB ? cv_get_varint(in) : 0;
+	uint64_t kind = kind_flags >> KIND_SHIFT;
+	struct site s = { .rip = c->m.rip[kind_flags & FLAG_HIGH ? 1 : 0] + get_diff(c, size),
+			  .sub = (uint32_t)sub,
+			  .kind = (uint8_t)kind,
+			  .flags = kind_flags & ((1u << KIND_SHIFT) - 1) };
 
-	if (in->err || kind_flags >> KIND_SHIFT == 0 || kind_flags >> KIND_SHIFT >= CV_EV_KINDS || sub > UINT32_MAX)
+	if (in->err || kind == 0 || kind >= CV_EV_KINDS || sub > UINT32_MAX)
 		return (unsigned)bad(c);
-	s->kind = (uint8_t)(kind_flags >> KIND_SHIFT);
-	s->flags = kind_flags & (FLAG_IN_REP | FLAG_DATA);
-	s->sub = (uint32_t)sub;
-	s->rip = c->m.pos.rip + unzigzag(rip);
-	return ++c->m.nsites;
+	return model_add(&c->m, &s); /* as many sites as events: there is room */
+}
+
+/* A site that was no guess: `size` of its distance from the end of recent[]. */
+static unsigned decode_recent(struct cv_chunk_codec *c, unsigned size)
+{
+	uint64_t back = get_sized(c, size);
+
+	if (c->err || back >= c->m.nsites)
+		return (unsigned)bad(c);
+	model_recall(&c->m, c->m.nsites - 1 - (unsigned)back);
+	return c->m.recent[c->m.nsites - 1];
 }
 
 /* The site's number; 0 with c->err set. */
 static unsigned decode_site(struct cv_chunk_codec *c)
 {
 	unsigned guess[GUESSES], byte = get_byte(c, COL_SITE);
-	uint64_t site;
 
-	if (byte == SITE_NEW)
-		return decode_new_site(c);
-	if (byte > SITE_NEW)
-		return (unsigned)bad(c);
-	if (byte == SITE_REF) {
-		site = cv_get_varint(&c->in[COL_REF]);
-	} else {
-		model_guesses(&c->m, guess);
-		site = guess[byte];
-	}
-	return site >= 1 && site <= c->m.nsites ? (unsigned)site : (unsigned)bad(c);
+	if (byte >= SITE_NEW)
+		return decode_new_site(c, byte - SITE_NEW);
+	if (byte >= SITE_REF)
+		return decode_recent(c, byte - SITE_REF);
+	model_guesses(&c->m, guess);
+	return guess[byte] ? guess[byte] : (unsigned)bad(c);
 }
 
-static void decode_step(struct cv_chunk_codec *c, struct steps *s)
+static void decode_step(struct cv_chunk_codec *c, struct steps *s, struct cv_pos *pos)
 {
 	unsigned byte = get_byte(c, COL_STEP);
 	uint64_t insns, branches;
@@ -441,24 +594,26 @@ static void decode_step(struct cv_chunk_codec *c, struct steps *s)
 		insns = s->insns[byte];
 		branches = s->branches[byte];
 	} else {
-		insns = s->insns[0] + get_diff(c, byte - STEP_DIFF);
-		branches = steps_branches(s, insns) + get_diff(c, get_byte(c, COL_BRANCH));
+		insns = model_insns(&c->m, s) + get_diff(c, byte - STEP_DIFF);
+		branches = model_branches(&c->m, s, insns) + get_diff(c, get_byte(c, COL_BRANCH));
 	}
 	steps_note(s, byte < STEPS ? byte : STEPS, insns, branches);
-	c->m.pos.insns += insns;
-	c->m.pos.branches += branches;
+	pos->insns = c->m.pos.insns + insns;
+	pos->branches = c->m.pos.branches + branches;
 }
 
-static uint64_t decode_value(struct cv_chunk_codec *c, struct steps *s, unsigned kind)
+static uint64_t decode_time(struct cv_chunk_codec *c, struct steps *s)
 {
-	uint64_t v;
+	uint64_t v = model_time(&c->m, s) + get_diff(c, get_byte(c, COL_TIME));
 
-	if (has_time(kind)) {
-		v = model_time(&c->m, s) + get_diff(c, get_byte(c, COL_TIME));
-		model_note_time(&c->m, s, v);
-		return v;
-	}
-	v = c->m.value[kind] + unzigzag(cv_get_varint(&c->in[COL_VALUE]));
+	model_note_time(&c->m, s, v);
+	return v;
+}
+
+static uint64_t decode_value(struct cv_chunk_codec *c, unsigned kind)
+{
+	uint64_t v = c->m.value[kind] + unzigzag(cv_get_varint(&c->in[COL_VALUE]));
+
 	c->m.value[kind] = v;
 	return v;
 }
@@ -472,14 +627,17 @@ static void decode_event(struct cv_chunk_codec *c, struct cv_event *ev)
 	if (!number)
 		return;
 	steps = model_enter(&c->m, number);
-	decode_step(c, steps);
-	c->m.pos.rip = site->rip;
-	c->m.pos.sub = site->sub;
-	c->m.pos.in_rep = site->flags & FLAG_IN_REP;
-	c->m.pos.rcx = site->flags & FLAG_IN_REP ? cv_get_varint(&c->in[COL_RCX]) : 0;
 	ev->kind = site->kind;
-	ev->pos = c->m.pos;
-	ev->value = decode_value(c, steps, site->kind);
+	if (!has_time(site->kind))
+		ev->value = decode_value(c, site->kind);
+	decode_step(c, steps, &ev->pos);
+	ev->pos.rip = site->rip;
+	ev->pos.sub = site->sub;
+	ev->pos.in_rep = site->flags & FLAG_IN_REP;
+	ev->pos.rcx = site->flags & FLAG_IN_REP ? cv_get_varint(&c->in[COL_RCX]) : 0;
+	model_move(&c->m, &ev->pos);
+	if (has_time(site->kind))
+		ev->value = decode_time(c, steps);
 	ev->len = 0;
 	if (site->flags & FLAG_DATA) {
 		size_t n = 0;

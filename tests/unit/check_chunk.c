@@ -98,6 +98,28 @@ START_TEST(chunk_kernel_events_take_at_most_four_bytes)
 }
 END_TEST
 
+/* A timer's interrupts in a loop of a hundred places and now and then elsewhere, as with the virtual clock. */
+START_TEST(chunk_of_timer_interrupts_takes_at_most_four_bytes)
+{
+	struct source s;
+
+	source_init(&s, 6);
+	for (uint64_t i = 0; i < 3000; i++) {
+		bool loop = source_random(&s) % 8;
+
+		memset(&in[i], 0, sizeof(in[i]));
+		in[i].kind = CV_EV_INTERRUPT;
+		in[i].pos.insns = 29427 + i * 4000000 + source_random(&s) % 8;
+		in[i].pos.branches = i * 129854 + source_random(&s) % 40;
+		in[i].pos.rip = loop ? 0x57a800 + source_random(&s) % 100 * 3 :
+				       UINT64_C(0xffffffff81000000) + source_random(&s) % 0x800000;
+		in[i].value = 236;
+	}
+	ck_assert_uint_le(round_trip(3000), 4 * 3000);
+	ck_assert_uint_le(round_trip(700), 4 * 700);
+}
+END_TEST
+
 START_TEST(chunk_of_one_event_is_small)
 {
 	struct source s;
@@ -193,6 +215,7 @@ int main(void)
 	tcase_add_test(tc, chunk_full_of_wild_events_comes_back);
 	tcase_add_test(tc, chunk_extreme_numbers_come_back);
 	tcase_add_test(tc, chunk_kernel_events_take_at_most_four_bytes);
+	tcase_add_test(tc, chunk_of_timer_interrupts_takes_at_most_four_bytes);
 	tcase_add_test(tc, chunk_of_one_event_is_small);
 	tcase_add_test(tc, chunk_same_events_give_same_bytes);
 	tcase_add_test(tc, chunk_cut_anywhere_is_refused);
