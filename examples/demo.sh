@@ -81,14 +81,16 @@ say "And step back from the panic."
 cat >"$out/linux.gdb" <<'GDB'
 continue
 monitor when
-monitor console 4
-reverse-stepi
-reverse-stepi 1000
-monitor when
+linux-symbols
 monitor bt
-x/4i $rip
+reverse-stepi
+break sysrq_handle_crash
+reverse-continue
+monitor bt
+monitor when
 GDB
-debug "$out/linux.cvr" "$out/linux.gdb" 'replay'
+debug "$out/linux.cvr" "$out/linux.gdb" 'Breakpoint 1, .*sysrq_handle_crash'
+say "No vmlinux was needed: names and unwind tables were read out of the guest's own memory."
 
 say "What a recording is made of."
 run "$cv" info "$out/linux.cvr"
