@@ -55,7 +55,7 @@ static int write_commands(const struct debug *d)
 		"end\n"
 		"document linux-symbols\n"
 		"Load a Linux guest's own symbols, read out of its memory where it stands now: for kernels without a file of\n"
-		"symbols. Functions and variables get names; there are no types and no lines.\n"
+		"symbols. Functions and variables get names, backtraces unwind; there are no types and no lines.\n"
 		"end\n",
 		cv_gdb_init_commands(), d->linux_symbols);
 	bad = ferror(f);

@@ -28,18 +28,9 @@
 #define ENTRIES_MIN 16
 #define ENTRIES_MAX (8u << 20)
 
-enum { REG_UNDEFINED, REG_PREV_SP, REG_DX, REG_DI, REG_BP, REG_SP, REG_R10, REG_R13, REG_BP_INDIRECT, REG_SP_INDIRECT };
-enum kind { KIND_CALL, KIND_REGS, KIND_IRET, KIND_END, KIND_UNDEFINED };
-
 /* struct pt_regs: offsets of what is read. */
 enum { PT_R13 = 16, PT_BP = 32, PT_R10 = 56, PT_DX = 96, PT_DI = 112, PT_IP = 128, PT_SIZE = 168 };
 enum { IRET_IP = 0, IRET_CS = 8, IRET_SP = 24, IRET_SIZE = 40 };
-
-struct entry {
-	int16_t sp_offset, bp_offset;
-	uint8_t sp_reg, bp_reg;
-	enum kind kind;
-};
 
 static uint64_t le(const uint8_t *p, unsigned size)
 {
@@ -125,24 +116,36 @@ void cv_orc_release(struct cv_orc *orc)
 	memset(orc, 0, sizeof(*orc));
 }
 
-static enum kind kind_of(const struct cv_orc *orc, uint8_t sp_reg, uint8_t flags)
+static enum cv_orc_kind kind_of(const struct cv_orc *orc, uint8_t sp_reg, uint8_t flags)
 {
-	static const uint8_t newer[8] = { KIND_UNDEFINED, KIND_END,	  KIND_CALL,	  KIND_REGS,
-					  KIND_IRET,	  KIND_UNDEFINED, KIND_UNDEFINED, KIND_UNDEFINED };
-	static const uint8_t older[4] = { KIND_CALL, KIND_REGS, KIND_IRET, KIND_UNDEFINED };
+	static const uint8_t newer[8] = { CV_ORC_KIND_UNDEFINED, CV_ORC_KIND_END, CV_ORC_KIND_CALL, CV_ORC_KIND_REGS,
+					  CV_ORC_KIND_IRET, CV_ORC_KIND_UNDEFINED, CV_ORC_KIND_UNDEFINED,
+					  CV_ORC_KIND_UNDEFINED };
+	static const uint8_t older[4] = { CV_ORC_KIND_CALL, CV_ORC_KIND_REGS, CV_ORC_KIND_IRET, CV_ORC_KIND_UNDEFINED };
 
 	if (orc->new_types)
 		return newer[flags & 7];
-	if (sp_reg == REG_UNDEFINED) /* a bit above the type says which; 2 until 6.2, 3 in 6.3 with another meaning of 2 */
-		return flags >> 2 & 3 ? KIND_END : KIND_UNDEFINED;
+	if (sp_reg == CV_ORC_REG_UNDEFINED) /* a bit above the type says which; 2 until 6.2, 3 in 6.3 with another meaning of 2 */
+		return flags >> 2 & 3 ? CV_ORC_KIND_END : CV_ORC_KIND_UNDEFINED;
 	return older[flags & 3];
 }
 
+uint64_t cv_orc_get(const struct cv_orc *orc, size_t i, struct cv_orc_entry *e)
+{
+	const uint8_t *p = orc->entries + ENTRY_SIZE * i;
+
+	e->sp_offset = (int16_t)le(p, 2);
+	e->bp_offset = (int16_t)le(p + 2, 2);
+	e->sp_reg = p[4] & 15;
+	e->bp_reg = p[4] >> 4;
+	e->kind = kind_of(orc, e->sp_reg, p[5]);
+	return start_of(orc, i);
+}
+
 /* The entry of the code at ip: the last that starts at or before it. */
-static bool find_entry(const struct cv_orc *orc, uint64_t ip, struct entry *e)
+static bool find_entry(const struct cv_orc *orc, uint64_t ip, struct cv_orc_entry *e)
 {
 	size_t lo = 0, hi = orc->n;
-	const uint8_t *p;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -154,12 +157,7 @@ static bool find_entry(const struct cv_orc *orc, uint64_t ip, struct entry *e)
 	}
 	if (!lo)
 		return false;
-	p = orc->entries + ENTRY_SIZE * (lo - 1);
-	e->sp_offset = (int16_t)le(p, 2);
-	e->bp_offset = (int16_t)le(p + 2, 2);
-	e->sp_reg = p[4] & 15;
-	e->bp_reg = p[4] >> 4;
-	e->kind = kind_of(orc, e->sp_reg, p[5]);
+	cv_orc_get(orc, lo - 1, e);
 	return true;
 }
 
@@ -181,34 +179,34 @@ static bool read_word(const struct memory *m, uint64_t addr, uint64_t *v)
 }
 
 /* The stack pointer as it was before the call or the exception. */
-static bool find_sp(const struct entry *e, const struct cv_orc_frame *f, const struct memory *m, uint64_t *sp)
+static bool find_sp(const struct cv_orc_entry *e, const struct cv_orc_frame *f, const struct memory *m, uint64_t *sp)
 {
 	uint64_t offset = (uint64_t)(int64_t)e->sp_offset;
 
 	switch (e->sp_reg) {
-	case REG_SP:
+	case CV_ORC_REG_SP:
 		*sp = f->sp + offset;
 		return true;
-	case REG_BP:
+	case CV_ORC_REG_BP:
 		*sp = f->bp + offset;
 		return true;
-	case REG_SP_INDIRECT:
+	case CV_ORC_REG_SP_INDIRECT:
 		if (!read_word(m, f->sp, sp))
 			return false;
 		*sp += offset;
 		return true;
-	case REG_BP_INDIRECT:
+	case CV_ORC_REG_BP_INDIRECT:
 		return read_word(m, f->bp + offset, sp);
-	case REG_R10:
+	case CV_ORC_REG_R10:
 		*sp = f->r10;
 		return f->have_regs;
-	case REG_R13:
+	case CV_ORC_REG_R13:
 		*sp = f->r13;
 		return f->have_regs;
-	case REG_DI:
+	case CV_ORC_REG_DI:
 		*sp = f->di;
 		return f->have_regs;
-	case REG_DX:
+	case CV_ORC_REG_DX:
 		*sp = f->dx;
 		return f->have_regs;
 	default:
@@ -226,17 +224,17 @@ static bool take_iret_frame(struct cv_orc_frame *f, const uint8_t *p)
 }
 
 /* ip and sp of the caller; f still holds the callee's bp. */
-static bool find_ip(const struct entry *e, struct cv_orc_frame *f, const struct memory *m, uint64_t sp)
+static bool find_ip(const struct cv_orc_entry *e, struct cv_orc_frame *f, const struct memory *m, uint64_t sp)
 {
 	uint8_t b[PT_SIZE];
 
 	f->have_regs = false;
 	switch (e->kind) {
-	case KIND_CALL:
+	case CV_ORC_KIND_CALL:
 		f->sp = sp;
 		f->exact = false;
 		return read_word(m, sp - 8, &f->ip);
-	case KIND_REGS:
+	case CV_ORC_KIND_REGS:
 		if (m->read(m->ctx, sp, b, PT_SIZE) != PT_SIZE)
 			return false;
 		f->have_regs = true;
@@ -244,26 +242,26 @@ static bool find_ip(const struct entry *e, struct cv_orc_frame *f, const struct 
 		f->r13 = le(b + PT_R13, 8);
 		f->di = le(b + PT_DI, 8);
 		f->dx = le(b + PT_DX, 8);
-		f->bp = e->bp_reg == REG_UNDEFINED ? le(b + PT_BP, 8) : f->bp;
+		f->bp = e->bp_reg == CV_ORC_REG_UNDEFINED ? le(b + PT_BP, 8) : f->bp;
 		return take_iret_frame(f, b + PT_IP);
-	case KIND_IRET:
+	case CV_ORC_KIND_IRET:
 		return m->read(m->ctx, sp, b, IRET_SIZE) == IRET_SIZE && take_iret_frame(f, b);
 	default:
 		return false;
 	}
 }
 
-static bool find_bp(const struct entry *e, const struct cv_orc_frame *old, struct cv_orc_frame *f, const struct memory *m,
+static bool find_bp(const struct cv_orc_entry *e, const struct cv_orc_frame *old, struct cv_orc_frame *f, const struct memory *m,
 		    uint64_t sp)
 {
 	uint64_t offset = (uint64_t)(int64_t)e->bp_offset;
 
 	switch (e->bp_reg) {
-	case REG_UNDEFINED:
+	case CV_ORC_REG_UNDEFINED:
 		return true;
-	case REG_PREV_SP:
+	case CV_ORC_REG_PREV_SP:
 		return read_word(m, sp + offset, &f->bp);
-	case REG_BP:
+	case CV_ORC_REG_BP:
 		return read_word(m, old->bp + offset, &f->bp);
 	default:
 		return false;
@@ -282,10 +280,10 @@ enum cv_orc_step cv_orc_step(const struct cv_orc *orc, struct cv_orc_frame *f,
 			     size_t (*read)(void *ctx, uint64_t addr, void *p, size_t n), void *ctx)
 {
 	/* A jump to nowhere: its caller is on top of the stack (null_orc_entry in arch/x86/kernel/unwind_orc.c). */
-	static const struct entry nowhere = { 8, 0, REG_SP, REG_UNDEFINED, KIND_CALL };
+	static const struct cv_orc_entry nowhere = { 8, 0, CV_ORC_REG_SP, CV_ORC_REG_UNDEFINED, CV_ORC_KIND_CALL };
 	struct memory m = { read, ctx };
 	struct cv_orc_frame up = *f;
-	struct entry e;
+	struct cv_orc_entry e;
 	uint64_t sp;
 
 	if (f->user)
@@ -294,9 +292,9 @@ enum cv_orc_step cv_orc_step(const struct cv_orc *orc, struct cv_orc_frame *f,
 		e = nowhere;
 	else if (!find_entry(orc, f->exact ? f->ip : f->ip - 1, &e))
 		return CV_ORC_UNKNOWN;
-	if (e.kind == KIND_END)
+	if (e.kind == CV_ORC_KIND_END)
 		return CV_ORC_END;
-	if (e.kind == KIND_UNDEFINED)
+	if (e.kind == CV_ORC_KIND_UNDEFINED)
 		return CV_ORC_UNKNOWN;
 	if (!find_sp(&e, f, &m, &sp) || !find_ip(&e, &up, &m, sp) || !find_bp(&e, f, &up, &m, sp))
 		return CV_ORC_BAD;

@@ -24,6 +24,28 @@ int cv_orc_init(struct cv_orc *orc, const uint8_t *image, size_t len, uint64_t b
 		uint64_t entries_start, uint64_t entries_end);
 void cv_orc_release(struct cv_orc *orc);
 
+/* sp_reg, bp_reg: where the frame before is reckoned from. */
+enum {
+	CV_ORC_REG_UNDEFINED, CV_ORC_REG_PREV_SP, CV_ORC_REG_DX, CV_ORC_REG_DI, CV_ORC_REG_BP, CV_ORC_REG_SP,
+	CV_ORC_REG_R10, CV_ORC_REG_R13, CV_ORC_REG_BP_INDIRECT, CV_ORC_REG_SP_INDIRECT
+};
+
+/* What lies there: a return address below it; struct pt_regs, or what IRET pops, at it. */
+enum cv_orc_kind { CV_ORC_KIND_CALL, CV_ORC_KIND_REGS, CV_ORC_KIND_IRET, CV_ORC_KIND_END, CV_ORC_KIND_UNDEFINED };
+
+struct cv_orc_entry {
+	int16_t sp_offset, bp_offset;
+	uint8_t sp_reg, bp_reg;
+	enum cv_orc_kind kind;
+};
+
+/* Entry i, below orc->n, and the address from which on it holds. */
+uint64_t cv_orc_get(const struct cv_orc *orc, size_t i, struct cv_orc_entry *e);
+
+/* The whole table as a .debug_frame section (linux_cfi.c). */
+struct cv_wbuf;
+void cv_orc_put_debug_frame(const struct cv_orc *orc, struct cv_wbuf *out);
+
 /* What is known of a frame's registers. */
 struct cv_orc_frame {
 	uint64_t ip, sp, bp;

@@ -4,6 +4,7 @@
  *
  *   .text	the range of all functions, without bytes (SHT_NOBITS): GDB asks the guest for those
  *   .symtab	functions as STT_FUNC in .text; all else as STT_OBJECT at absolute addresses
+ *   .debug_frame	unwind information, where the symbols are a Linux kernel's own and it has an ORC table
  *   .strtab, .shstrtab
  */
 #include <elf.h>
@@ -16,13 +17,13 @@
 #include "gdbstub/symbols.h"
 #include "vmm-core/buf.h"
 
-enum { SEC_NULL, SEC_TEXT, SEC_SYMTAB, SEC_STRTAB, SEC_SHSTRTAB, SECTIONS };
+enum { SEC_NULL, SEC_TEXT, SEC_SYMTAB, SEC_STRTAB, SEC_SHSTRTAB, SEC_FRAME, SECTIONS };
 
-static const char section_names[] = "\0.text\0.symtab\0.strtab\0.shstrtab";
-enum { NAME_TEXT = 1, NAME_SYMTAB = 7, NAME_STRTAB = 15, NAME_SHSTRTAB = 23 };
+static const char section_names[] = "\0.text\0.symtab\0.strtab\0.shstrtab\0.debug_frame";
+enum { NAME_TEXT = 1, NAME_SYMTAB = 7, NAME_STRTAB = 15, NAME_SHSTRTAB = 23, NAME_FRAME = 33 };
 
 struct tables {
-	struct cv_wbuf symtab, strtab;
+	struct cv_wbuf symtab, strtab, frame;
 	uint64_t text, text_end;
 };
 
@@ -66,12 +67,15 @@ static void fill(struct tables *t, const struct cv_symbols *s)
 		cv_put_bytes(&t->symtab, &sym, sizeof(sym));
 		cv_put_bytes(&t->strtab, name, strlen(name) + 1);
 	}
+	if (cv_symbols_orc(s))
+		cv_orc_put_debug_frame(cv_symbols_orc(s), &t->frame);
 }
 
 static void put_file(struct cv_wbuf *out, const struct tables *t)
 {
 	const size_t symtab = sizeof(Elf64_Ehdr) + SECTIONS * sizeof(Elf64_Shdr);
 	const size_t strtab = symtab + t->symtab.len, shstrtab = strtab + t->strtab.len;
+	const size_t frame = shstrtab + sizeof(section_names);
 	const Elf64_Ehdr eh = {
 		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
 		.e_type = ET_EXEC,
@@ -94,6 +98,8 @@ static void put_file(struct cv_wbuf *out, const struct tables *t)
 				 .sh_size = t->strtab.len, .sh_addralign = 1 },
 		[SEC_SHSTRTAB] = { .sh_name = NAME_SHSTRTAB, .sh_type = SHT_STRTAB, .sh_offset = shstrtab,
 				   .sh_size = sizeof(section_names), .sh_addralign = 1 },
+		[SEC_FRAME] = { .sh_name = NAME_FRAME, .sh_type = SHT_PROGBITS, .sh_offset = frame,
+				.sh_size = t->frame.len, .sh_addralign = 1 },
 	};
 
 	cv_put_bytes(out, &eh, sizeof(eh));
@@ -101,6 +107,7 @@ static void put_file(struct cv_wbuf *out, const struct tables *t)
 	cv_put_bytes(out, t->symtab.data, t->symtab.len);
 	cv_put_bytes(out, t->strtab.data, t->strtab.len);
 	cv_put_bytes(out, section_names, sizeof(section_names));
+	cv_put_bytes(out, t->frame.data, t->frame.len);
 }
 
 /* A new file: what had the name before is left to those that have it open. */
@@ -139,12 +146,13 @@ int cv_symbols_write_elf(const struct cv_symbols *s, const char *path, struct cv
 
 	fill(&t, s);
 	put_file(&out, &t);
-	if (t.symtab.err || t.strtab.err || out.err)
+	if (t.symtab.err || t.strtab.err || t.frame.err || out.err)
 		r = cv_error_set(err, CV_E_NOMEM, "out of memory writing symbols");
 	else
 		r = write_new(path, &out, err);
 	cv_wbuf_release(&t.symtab);
 	cv_wbuf_release(&t.strtab);
+	cv_wbuf_release(&t.frame);
 	cv_wbuf_release(&out);
 	return r;
 }

@@ -55,5 +55,13 @@ said "^#1 *ffffffff[0-9a-f]* <sysrq_handle_crash+0x[0-9a-f]*>  (kernel's ORC tab
 said '^   ffffffff.* <sysrq_handle_crash>$'
 said 'Breakpoint 2, .* in irq_enter_rcu ()'
 said "(kernel's ORC table: interrupted here)"
+# GDB's own backtraces, by unwind information made of the ORC table: the same functions, up to user code.
+grep -q '^#[0-9]* *<signal handler called>' "$WORK/gdb" || fail "GDB does not see the exception"
+sed -n "/^#0 .* in panic ()/,/signal handler/s/^#[1-9][0-9]* .* in \([a-zA-Z_0-9]*\).*/\1/p" "$WORK/gdb" | sort -u >"$WORK/own"
+for name in $(sed 's/[.+].*//' "$WORK/below" | grep -v entry_SYSCALL); do
+	grep -qx "$name" "$WORK/own" || { cat "$WORK/gdb" >&2; fail "GDB's backtrace lacks $name"; }
+done
+sed '1,/--- interrupt ---/d' "$WORK/gdb" >"$WORK/interrupt"
+grep -q '^#[0-9]* .* in do_syscall_64 ()' "$WORK/interrupt" || { cat "$WORK/gdb" >&2; fail "GDB does not see through the interrupt"; }
 said 'no Linux kernel with symbols runs here'
 echo ok

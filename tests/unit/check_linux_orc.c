@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gdbstub/frames.h"
 #include "gdbstub/linux_orc.h"
+#include "vmm-core/buf.h"
 #include "vmm-core/error.h"
 
 #define BASE 0xffffffff81000000ull
@@ -238,8 +240,67 @@ START_TEST(orc_tables_that_are_none_are_refused)
 }
 END_TEST
 
+/* The FDE for an address, or NULL. */
+static const uint8_t *fde(const struct cv_wbuf *w, const struct cv_unwind_entry *e, size_t n, uint64_t start, bool *signal)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (BASE + (uint64_t)(int64_t)e[i].start == start) {
+			*signal = cv_frames_is_signal(w->data, w->len, (size_t)e[i].fde);
+			return w->data + e[i].fde;
+		}
+	}
+	return NULL;
+}
+
+START_TEST(orc_becomes_call_frame_information)
+{
+	/* def_cfa_sf; rbp saved at CFA - 16; advance by 100h; CFA by rbp */
+	static const uint8_t calls[] = { 0x12, 7, 0x7f, 8, 6, 4, 0, 1, 0, 0, 0x12, 7, 0x7c, 0x11, 6, 2, 4, 0, 1, 0, 0,
+					 0x12, 6, 0x7e, 0x11, 6, 2 };
+	/* CFA rsp + 0; r15 at CFA, r14 at CFA + 8 ... */
+	static const uint8_t saved[] = { 0, 0x12, 7, 0, 0x11, 15, 0, 0x11, 14, 0x7f, 0x11, 13, 0x7e };
+	static const uint8_t none[] = { 7, 16 };
+	static const uint8_t rest[] = { 0x12, 7, 0x7f };
+	struct cv_unwind_entry *e;
+	struct cv_wbuf w = { 0 };
+	const uint8_t *p;
+	bool signal;
+	size_t n;
+
+	build((unsigned)_i);
+	cv_orc_put_debug_frame(&orc, &w);
+	ck_assert_int_eq(w.err, 0);
+	ck_assert_uint_eq(w.len % 8, 0);
+	cv_frames_from_debug_frame(w.data, w.len);
+	ck_assert_int_eq(cv_frames_index(w.data, w.len, BASE, &e, &n), 0);
+	/* Entries 0 to 2, 3, 4, 5, 7 to 9, and what follows the unknown ones 6 and 10. */
+	ck_assert_uint_eq(n, 6);
+	p = fde(&w, e, n, BASE, &signal);
+	ck_assert(p && !signal);
+	ck_assert_mem_eq(p + 24, calls, sizeof(calls));
+	p = fde(&w, e, n, BASE + 0x300, &signal);
+	ck_assert(p && signal);
+	ck_assert_mem_eq(p + 24, saved, sizeof(saved));
+	ck_assert(fde(&w, e, n, BASE + 0x400, &signal) && signal);
+	p = fde(&w, e, n, BASE + 0x500, &signal);
+	ck_assert(p && !signal);
+	ck_assert_mem_eq(p + 24, none, sizeof(none));
+	ck_assert_ptr_null(fde(&w, e, n, BASE + 0x600, &signal));
+	p = fde(&w, e, n, BASE + 0x700, &signal);
+	ck_assert_mem_eq(p + 24, "\x0f\x06\x77\x00\x06\x11\x08\x22", 8); /* [rsp] + 8 */
+	ck_assert_ptr_null(fde(&w, e, n, BASE + 0xa00, &signal));
+	p = fde(&w, e, n, BASE + 0xb00, &signal);
+	ck_assert(p && !signal);
+	ck_assert_mem_eq(p + 24, rest, sizeof(rest));
+	free(e);
+	cv_wbuf_release(&w);
+	cv_orc_release(&orc);
+}
+END_TEST
+
 START_TEST(orc_walks_of_random_tables_end)
 {
+	struct cv_wbuf w = { 0 };
 	uint32_t seed = 1;
 
 	build(0);
@@ -253,6 +314,9 @@ START_TEST(orc_walks_of_random_tables_end)
 				stack[i - 6 * N] = (uint8_t)(seed >> 24);
 		}
 		ck_assert_int_eq(init(), 0);
+		cv_orc_put_debug_frame(&orc, &w);
+		ck_assert_int_eq(w.err, 0);
+		cv_wbuf_release(&w);
 		f = (struct cv_orc_frame){ .ip = BASE + round * 16 % (0x100 * N), .sp = STACK + 0x400, .bp = STACK + 0x500,
 					   .exact = true };
 		for (unsigned i = 0; i < 100 && step() == CV_ORC_CALLER; i++)
@@ -276,6 +340,7 @@ int main(void)
 	tcase_add_loop_test(tc, orc_of_what_is_not_there_stops_and_changes_nothing, 0, 2);
 	tcase_add_test(tc, orc_begins_with_the_cpu);
 	tcase_add_test(tc, orc_tables_that_are_none_are_refused);
+	tcase_add_loop_test(tc, orc_becomes_call_frame_information, 0, 2);
 	tcase_add_test(tc, orc_walks_of_random_tables_end);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
