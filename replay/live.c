@@ -247,9 +247,9 @@ static bool live_poll(struct cv_env *env, const struct cv_pos *pos, uint64_t dea
 		      struct cv_event *ev)
 {
 	struct cv_live *l = self(env);
-	bool console = !l->looked || pos->insns - l->looked_at >= l->cfg.slice;
+	bool console = !l->looked || pos->insns - l->looked_at >= l->cfg.slice || pos->sub;
 
-	if (pos->sub || pos->in_rep)
+	if (pos->sub % CV_POS_LOOK || pos->in_rep)
 		return false;
 	if (console) {
 		flush(l);

@@ -117,7 +117,7 @@ static bool interrupted(struct cv_timeline *t, const struct tl_run *r, const str
 {
 	uint64_t end;
 
-	t->unpolled += done;
+	t->unpolled += done + pos->sub;
 	if (t->unpolled < POLL_INSNS && ++t->stops < POLL_STOPS)
 		return false;
 	t->unpolled = 0;
@@ -228,7 +228,7 @@ int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 		next_stop(t, r, &pos, skip, &stop);
 		rc = tl_arm(t, r->arm, err);
 		if (!rc)
-			rc = cv_machine_run(t->m, &stop, false, &run, err);
+			rc = cv_machine_run(t->m, &stop, true, &run, err);
 		if (!rc)
 			rc = digest_run(t, r, &run, &start, &skip, err);
 		if (rc || r->why)

@@ -70,7 +70,11 @@ struct cv_exit {
 	uint8_t vector;		 /* SHUTDOWN: the exception that could not be delivered */
 };
 
-/* Where to stop. The engine returns at the first boundary whose position is not before this. */
+/*
+ * Where to stop. The engine returns at the first boundary whose position is not before this; and with
+ * CV_EXIT_POSITION after a delivery whose sub is a multiple of CV_POS_LOOK, so that a guest that only faults can be
+ * given input.
+ */
 struct cv_stop {
 	uint64_t insns; /* UINT64_MAX: none */
 	/* If in_rep: stop inside the REP that is the instruction number insns+1 when RCX has come down to rcx. */

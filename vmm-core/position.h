@@ -8,13 +8,16 @@
  * instruction retires once; between two of its iterations rcx says where, and `in_rep` is set.
  *
  * "Position N" without more means (insns N, sub 0): the N-th instruction has just retired, nothing that it left
- * pending has been delivered. Asynchronous inputs are applied at sub 0.
+ * pending has been delivered. Asynchronous inputs are applied at sub 0; to a CPU that does nothing but deliver
+ * exceptions, also at every sub that is a multiple of CV_POS_LOOK.
  */
 #ifndef CV_POSITION_H
 #define CV_POSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define CV_POS_LOOK 4096u
 
 struct cv_pos {
 	uint64_t insns;

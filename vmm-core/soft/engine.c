@@ -493,7 +493,7 @@ static bool boundary_exit(struct soft_engine *e, const struct cv_stop *stop, boo
 		exit->type = c->watch_hit.type;
 		return true;
 	}
-	if (at_stop(e, stop) || (moved && stop->step) || (delivered && stop->stop_at_delivery)) {
+	if (at_stop(e, stop) || (moved && stop->step) || (delivered && (stop->stop_at_delivery || c->s.pos.sub % CV_POS_LOOK == 0))) {
 		exit->kind = CV_EXIT_POSITION;
 		return true;
 	}
