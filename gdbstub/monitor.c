@@ -205,7 +205,8 @@ static void do_seek(struct monitor *m, const char *args)
 	if (cv_timeline_seek(m->s->t, insns, &stop, &m->err) < 0)
 		return;
 	m->s->stop = stop;
-	if (stop.why == CV_TL_INTERRUPTED)
+	m->s->heeded = stop.why == CV_TL_INTERRUPTED;
+	if (m->s->heeded)
 		cv_put_text(&m->out, "interrupted\n");
 	if (stop.why == CV_TL_DIVERGED)
 		cv_put_text(&m->out, "%.500s\n", cv_timeline_divergence(m->s->t)->text);
