@@ -38,9 +38,18 @@ for clock in host virtual; do
 done
 echo "resets and debug exits: ok"
 
+# calm OPTIONS...: records the racing guest, again when its race hits
+calm() {
+	got=3
+	while [ $got -eq 3 ]; do
+		got=0
+		"$CV" record --force "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || got=$?
+	done
+	[ $got -eq 0 ] || fail "status $got: record $*"
+}
 # --until insns=N: exactly there, for every command.
 sample=$GUESTS/racing-list/racing-list.elf
-expect_status 0 "$CV" record -o "$WORK/n.cvr" --kernel "$sample" --memory 16M --until insns=1234567
+calm -o "$WORK/n.cvr" --kernel "$sample" --memory 16M --until insns=1234567
 grep -q 'ended: stopped after 1234567 instructions' "$WORK/err" || { cat "$WORK/err" >&2; fail "not after 1234567"; }
 expect_status 0 "$CV" replay "$WORK/n.cvr"
 grep -q 'insns 1234567,' "$WORK/err" || fail "the replay ends elsewhere"
@@ -63,7 +72,7 @@ cmp "$WORK/v1" "$WORK/v2" || fail "two runs with the virtual clock differ"
 echo "--until insns: ok"
 
 # --until console=REGEX, an extended one, on the line so far.
-expect_status 0 "$CV" record -o "$WORK/c.cvr" --kernel "$sample" --memory 16M --until 'console=^racing.*: (2|9)00 samples'
+calm -o "$WORK/c.cvr" --kernel "$sample" --memory 16M --until 'console=^racing.*: (2|9)00 samples'
 grep -q '200 samples' "$WORK/out" && ! grep -q '400 samples' "$WORK/out" || { cat "$WORK/out" >&2; fail "--until console"; }
 cp "$WORK/out" "$WORK/first"
 expect_status 0 "$CV" replay "$WORK/c.cvr"
