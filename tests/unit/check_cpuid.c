@@ -71,6 +71,9 @@ START_TEST(cpuid_announces_x86_64_v2_and_no_more)
 	ck_assert_uint_eq(r[3] >> 24 & 7, 7);
 	leaf(7, 0);
 	ck_assert_uint_eq(r[1] & (1u << 3 | 1u << 5 | 1u << 8 | 1u << 10 | 1u << 16 | 1u << 19), 0); /* BMI AVX2 INVPCID.. */
+	ck_assert_uint_eq(r[1] >> 13 & 1, 1); /* FCS and FDS deprecated */
+	leaf(0xd, 1);
+	ck_assert_uint_eq(r[0], 0); /* no XSAVEOPT, XSAVEC, XGETBV of 1, XSAVES */
 	leaf(0x80000001, 0);
 	ck_assert_uint_eq(r[2], 1);
 	ck_assert_uint_eq(r[3] & (1u << 20 | 1u << 26 | 1u << 27 | 1u << 29), 1u << 20 | 1u << 26 | 1u << 27 | 1u << 29);
@@ -290,6 +293,23 @@ START_TEST(fxsave_image_is_by_stack_position_and_fxrstor_undoes_it)
 }
 END_TEST
 
+/* What CPUID leaf 7 says of FCS and FDS: whatever FXRSTOR finds in an image, FXSAVE stores zeros. */
+START_TEST(fxsave_selectors_deprecated_are_saved_as_zero)
+{
+	long_mode();
+	fx_put(&f, 0x8000, 0x37f, 2);
+	fx_put(&f, 0x8008, 0xabcd123455667788, 8);
+	fx_put(&f, 0x8010, 0xabcd5678ddeeff00, 8);
+	fx_put(&f, 0x8018, 0x1f80, 4);
+	run(sys_op_fxrstor, (struct cv_insn){.disp = 0x8000});
+	ck_assert_int_eq(c->fault.vector, -1);
+	run(sys_op_fxsave, (struct cv_insn){.disp = 0x8000});
+	ck_assert_int_eq(c->fault.vector, -1);
+	ck_assert_uint_eq(fx_get(&f, 0x8008, 8), 0x55667788);
+	ck_assert_uint_eq(fx_get(&f, 0x8010, 8), 0xddeeff00);
+}
+END_TEST
+
 START_TEST(fxsave_faults_are_exact)
 {
 	long_mode();
@@ -410,6 +430,7 @@ int main(void)
 	tcase_add_test(t, msr_efer_lme_cannot_change_while_paging);
 	tcase_add_test(t, msr_firmware_state_is_one_that_kernels_accept);
 	tcase_add_test(t, fxsave_image_is_by_stack_position_and_fxrstor_undoes_it);
+	tcase_add_test(t, fxsave_selectors_deprecated_are_saved_as_zero);
 	tcase_add_test(t, fxsave_faults_are_exact);
 	tcase_add_test(t, xsave_writes_asked_components_and_xrstor_initialises_the_rest);
 	tcase_add_test(t, xrstor_bad_header_is_gp);

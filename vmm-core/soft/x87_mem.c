@@ -269,13 +269,11 @@ static void env_image16(const struct soft_cpu *c, uint8_t *p)
 	put16(p + 4, soft_x87_full_tag(f));
 	if (c->protected_mode) {
 		put16(p + 6, ip & 0xffff);
-		put16(p + 8, f->fcs);
+		put16(p + 8, 0); /* FCS, and FDS below: deprecated, saved as 0 */
 		put16(p + 10, dp & 0xffff);
-		put16(p + 12, f->fds);
+		put16(p + 12, 0);
 		return;
 	}
-	ip += (uint32_t)f->fcs << 4;
-	dp += (uint32_t)f->fds << 4;
 	put16(p + 6, ip & 0xffff);
 	put16(p + 8, (ip >> 4 & 0xf000) | f->fop);
 	put16(p + 10, dp & 0xffff);
@@ -292,13 +290,11 @@ static void env_image32(const struct soft_cpu *c, uint8_t *p)
 	put32(p + 8, 0xffff0000u | soft_x87_full_tag(f));
 	if (c->protected_mode) {
 		put32(p + 12, ip);
-		put32(p + 16, (uint32_t)f->fop << 16 | f->fcs);
+		put32(p + 16, (uint32_t)f->fop << 16); /* no FCS */
 		put32(p + 20, dp);
-		put32(p + 24, 0xffff0000u | f->fds);
+		put32(p + 24, 0xffff0000u); /* no FDS */
 		return;
 	}
-	ip += (uint32_t)f->fcs << 4;
-	dp += (uint32_t)f->fds << 4;
 	put32(p + 12, 0xffff0000u | (ip & 0xffff));
 	put32(p + 16, (ip & 0xffff0000u) >> 4 | f->fop);
 	put32(p + 20, 0xffff0000u | (dp & 0xffff));

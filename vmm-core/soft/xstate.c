@@ -32,10 +32,8 @@ static void put_x87(const struct soft_cpu *c, const struct cv_insn *i, uint8_t *
 	memcpy(p + 8, &f->fip, 8);
 	memcpy(p + 16, &f->fdp, 8);
 	if (!(i->rex & 8)) {
-		memset(p + 12, 0, 4);
+		memset(p + 12, 0, 4); /* FCS and FDS are deprecated: saved as 0 (SDM 1 10.5.1.1) */
 		memset(p + 20, 0, 4);
-		memcpy(p + 12, &f->fcs, 2);
-		memcpy(p + 20, &f->fds, 2);
 	}
 	for (unsigned k = 0; k < 8; k++) {
 		unsigned r = (top + k) & 7;
@@ -63,8 +61,6 @@ static void get_x87(struct soft_cpu *c, const struct cv_insn *i, const uint8_t *
 	if (!(i->rex & 8)) {
 		f->fip = (uint32_t)f->fip;
 		f->fdp = (uint32_t)f->fdp;
-		memcpy(&f->fcs, p + 12, 2);
-		memcpy(&f->fds, p + 20, 2);
 	}
 	/* ES and B follow from the exceptions that are not masked. */
 	f->fsw &= 0x7f7f;
