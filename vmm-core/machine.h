@@ -169,8 +169,8 @@ struct cv_run {
  * Runs the machine: polls env, applies inputs, lets the engine run, fires deadlines, until `until` or one of enum
  * cv_run_why. Asynchronous inputs due at the position where the machine stands are applied on entry; none are applied
  * at the position where it stops for CV_RUN_POSITION (they will be on the next entry).
- * yield: return CV_RUN_YIELD after each engine run that ends at the environment's horizon (so that a debugger can look
- * at its socket).
+ * yield: return CV_RUN_YIELD after each engine run that ends at the environment's horizon or in a HLT, so that a
+ * debugger can look at its socket and a recorder can commit, also while the guest idles.
  */
 int cv_machine_run(struct cv_machine *m, const struct cv_stop *until, bool yield, struct cv_run *run,
 		   struct cv_error *err);

@@ -230,10 +230,10 @@ static bool handle_exit(struct cv_machine *m, const struct cv_stop *until, const
 		run->why = CV_RUN_POSITION;
 		return true;
 	}
-	if (run->exit.kind == CV_EXIT_HALT)
-		return !idle(m, &pos, run);
+	if (run->exit.kind == CV_EXIT_HALT && !idle(m, &pos, run))
+		return true;
 	run->why = CV_RUN_YIELD;
-	return yield && run->exit.kind == CV_EXIT_POSITION;
+	return yield && (run->exit.kind == CV_EXIT_POSITION || run->exit.kind == CV_EXIT_HALT);
 }
 
 /* Nothing more can be run: true with run->why. */
