@@ -194,12 +194,12 @@ static int digest_run(struct cv_timeline *t, struct tl_run *r, const struct cv_r
 
 int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 {
-	struct cv_pos pos, start, end = t->origin ? tl_never : tl_known_end(t);
+	struct cv_pos pos, start, visited = tl_never, end = t->origin ? tl_never : tl_known_end(t);
 	struct cv_stop stop;
 	struct cv_run run;
 	uint64_t last;
 	bool skip = r->skip_first, ok;
-	int rc;
+	int rc = 0;
 
 	r->why = 0;
 	r->have_hit = false;
@@ -215,9 +215,12 @@ int tl_advance(struct cv_timeline *t, struct tl_run *r, struct cv_error *err)
 			r->why = TL_THERE;
 		if (r->why)
 			return 0;
-		rc = visit(t, r, &pos, &ok, err);
+		ok = true;
+		if (cv_pos_cmp(&pos, &visited)) /* once: an input may have been applied here since */
+			rc = visit(t, r, &pos, &ok, err);
 		if (rc)
 			return rc;
+		visited = pos;
 		if (!ok)
 			r->why = TL_DIVERGED;
 		else if (interrupted(t, r, &start, &pos, pos.insns - last))
