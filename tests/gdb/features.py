@@ -215,7 +215,7 @@ def diversion(g):
 def monitor(g, crash, end):
     g.expect("monitor help", *["monitor " + c for c in
                              ("when", "seek", "events", "console", "screen", "bt", "regs", "disas", "phys", "end-diversion",
-                              "help")])
+                              "symbols", "help")])
     for text, at in (("seek begin", 0), ("seek 1000", 1000), ("seek insns=2000", 2000), ("seek +5", 2005), ("seek -5", 2000),
                      ("seek 50%", end // 2), ("seek crash", crash), ("seek end", end)):
         g.expect("monitor " + text, r"insns %d\b" % at)
@@ -233,6 +233,7 @@ def monitor(g, crash, end):
     g.expect("monitor disas copy_string 3", r"copy_string")
     g.check("disas N", len(re.findall(r"[0-9a-f]{16} ", g.run("monitor disas copy_string 3"))) == 3)
     g.expect("monitor screen", "")
+    g.expect("monitor symbols", "this session was given symbols")
     g.expect("monitor frobnicate", "unknown monitor command")
     g.expect("monitor seek nowhere", "usage: seek")
     g.expect("monitor seek event 99999999", "there is no event|has .* events")

@@ -124,6 +124,15 @@ def commands(cv, symbols, work, address):
     g.expect("reverse-continue", "run_hello")
     g.check("that was before", g.when() < live - 3)
     note()
+    # A change in the past is a diversion: the living guest knows nothing of it.
+    there = g.when()
+    g.expect("print session.commands = 55", "= 55")
+    g.expect("monitor when", "diverted from the recording")
+    g.expect("stepi 10", "")
+    g.expect("print session.commands", "= 55")
+    g.expect("monitor end-diversion", "insns %d .*replay" % there)
+    g.expect("maintenance flush register-cache", "")
+    g.expect("print session.commands", "= 1$")
     g.expect("watch session.commands", "Hardware watchpoint")
     g.expect("reverse-continue", "Old value = 1", "New value = 0")
     note()
@@ -150,6 +159,12 @@ def commands(cv, symbols, work, address):
     g.expect("x/s session.name", '"Bob"')
     g.expect("reverse-stepi", "")
     g.expect("stepi", "")
+    # The living guest itself can't be changed: that would not be in the recording.
+    g.run("print session.commands = 99")
+    g.run("print $rax = 99")
+    g.run("maintenance flush register-cache")
+    g.check("no change to the living guest", g.value("session.commands") == 2)
+    g.expect("monitor when", ", live")
     g.expect("detach", "detached")
     # Nobody holds it any more.
     guest.type("hello\r")
@@ -194,6 +209,22 @@ def without_log(cv, symbols, work):
     return g.checks
 
 
+def killed(cv, symbols, work):
+    """kill ends the living guest; what was recorded until then is whole."""
+    recording = work + "/killed.cvr"
+    guest = Guest([cv, "record", "-o", recording, "--kernel", symbols, "--memory", "16M", "--gdb", ":0"], work + "/killed.err")
+    at = guest.until("> ", 0)
+    guest.type("hello\r")
+    guest.until("Good day, stranger.", at)
+    g = attach(guest, symbols)
+    g.expect("reverse-stepi 10", "")
+    g.run("kill")
+    status = guest.end()
+    g.check("kill ends the recording: %d" % status, status == 0)
+    g.quit()
+    return g.checks + replays_the_same(cv, recording, guest)
+
+
 def busy(cv, machine, work, visits, status):
     """A guest that never rests, visited again and again: steps, a way back, a way forward, and off."""
     recording = work + "/busy.cvr"
@@ -236,7 +267,7 @@ def test(cv, work, which, *args):
     if which == "busy":
         return busy(cv, list(args[2:]), work, int(args[0]), [int(x) for x in args[1].split(",")])
     return (commands(cv, args[0], work, "unix:%s/socket" % work) + commands(cv, args[0], work, "127.0.0.1:0") +
-            without_log(cv, args[0], work))
+            without_log(cv, args[0], work) + killed(cv, args[0], work))
 
 
 if __name__ == "__main__":
