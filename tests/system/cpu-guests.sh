@@ -22,7 +22,7 @@ examine() { # examine NAME CHECKS: at least so many checks, all of them good; th
 examine faults 114
 examine paging 111
 examine debug 80
-[ ! -e "$WORK/guests/legacy.elf" ] || examine legacy 40
+examine legacy 72
 
 expect_status 3 "$CV" record -o "$WORK/triple.cvr" --memory 32M --kernel "$WORK/guests/faults.elf" --append triple
 grep -q 'triple fault' "$WORK/err" || fail "a triple fault is not called one"
