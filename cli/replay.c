@@ -148,9 +148,44 @@ static int replay_plain(const struct options *o, struct cv_log *log)
 	return status;
 }
 
+/* The way to where GDB is waited for, shown on a terminal. */
+struct approach {
+	struct cv_gdb *gdb;
+	bool show;
+	time_t shown;
+};
+
+static bool approach_poll(void *ctx)
+{
+	struct approach *a = ctx;
+
+	return cv_gdb_poll(a->gdb);
+}
+
+static void approach_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct approach *a = ctx;
+	time_t now = time(NULL);
+
+	if (!a->show || now == a->shown || !total)
+		return;
+	a->shown = now;
+	fprintf(stderr, "\rchronovisor: replayed %3" PRIu64 " %% of the way", done * 100 / total);
+	fflush(stderr);
+}
+
+static void approach_end(struct approach *a)
+{
+	if (a->shown)
+		fprintf(stderr, "\r%50s\r", "");
+	a->show = false;
+}
+
 static int replay_gdb(const struct options *o, struct cv_log *log)
 {
-	struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .board = &cv_board};
+	struct approach way = {.show = !o->quiet && isatty(STDERR_FILENO)};
+	struct cv_timeline_config tcfg = {
+		.poll = approach_poll, .progress = approach_progress, .ctx = &way, .board = &cv_board};
 	struct cv_gdb_options gopt = {.keep = true};
 	struct cv_symbols *syms = NULL;
 	struct cv_error err = {0};
@@ -162,13 +197,14 @@ static int replay_gdb(const struct options *o, struct cv_log *log)
 	if (!rc && o->symbols)
 		rc = cv_symbols_open_file(&syms, o->symbols, &err);
 	gopt.symbols = syms;
-	tcfg.ctx = gdb;
+	way.gdb = gdb;
 	if (!rc)
 		rc = cv_timeline_open(&t, log, &tcfg, &err);
 	if (!rc) {
 		struct cv_tl_stop stop;
 
 		rc = o->until_insns == UINT64_MAX ? 0 : cv_timeline_seek(t, o->until_insns, &stop, &err);
+		approach_end(&way);
 	}
 	if (!rc) {
 		fprintf(stderr, "chronovisor: waiting for GDB: target remote %s\n", cv_gdb_local_address(gdb));
