@@ -2,9 +2,12 @@
 /*
  * The command `chronovisor`: which command, its help, and what an error costs.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "config.h"
@@ -91,6 +94,15 @@ int fail(const char *command, const struct cv_error *err)
 	}
 }
 
+/* What was printed has arrived, or that is the failure. */
+static int check_output(const char *command, int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "chronovisor: %s: standard output: can't be written\n", command);
+	return EXIT_HOST;
+}
+
 static int run_command(unsigned i, int argc, char **argv)
 {
 	struct cv_error err = {0};
@@ -103,11 +115,26 @@ static int run_command(unsigned i, int argc, char **argv)
 		       commands[i].help, commands[i].machine ? machine_help : "");
 		return EXIT_GUEST_OK;
 	}
-	return rc ? fail(commands[i].name, &err) : commands[i].run(&o);
+	if (rc)
+		return fail(commands[i].name, &err);
+	if (commands[i].machine) /* a guest goes on when nobody reads its console any more */
+		return commands[i].run(&o);
+	if (commands[i].run != cmd_debug)
+		signal(SIGPIPE, SIG_DFL);
+	return check_output(commands[i].name, commands[i].run(&o));
+}
+
+/* A closed standard descriptor's number would go to the next file opened: guest RAM, or the recording. */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", O_RDWR);
 }
 
 int main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit fails, and the failure is told */
 	if (argc < 2) {

@@ -117,6 +117,28 @@ done
 expect_status 3 "$CV" record -o "$WORK/run.cvr" --force --kernel "$guest"
 expect_status 3 "$CV" replay "$WORK/run.cvr"
 
+# Standard descriptors that are closed, full, or that nobody reads
+echo_elf=$GUESTS/console-echo/console-echo.elf
+printf 'hello\rpoweroff\r' >"$WORK/keys"
+status=0
+"$CV" record -o "$WORK/closed.cvr" --kernel "$echo_elf" --memory 16M <"$WORK/keys" >&- 2>&- || status=$?
+[ $status -eq 0 ] || fail "closed descriptors: status $status"
+expect_status 0 "$CV" replay "$WORK/closed.cvr"
+grep -q hello "$WORK/out" || fail "closed descriptors: another run"
+"$CV" replay "$WORK/closed.cvr" <&- >&- 2>&- || fail "closed descriptors: replay"
+status=0
+"$CV" record -o "$WORK/full.cvr" --kernel "$echo_elf" --memory 16M <"$WORK/keys" >/dev/full 2>"$WORK/err" || status=$?
+[ $status -eq 0 ] || { cat "$WORK/err" >&2; fail "full standard output: status $status"; }
+expect_status 0 "$CV" replay "$WORK/full.cvr"
+for c in replay info events verify; do
+	status=0
+	"$CV" $c "$WORK/full.cvr" >/dev/full 2>"$WORK/err" || status=$?
+	[ $status -eq 1 ] || fail "$c with a full standard output: status $status"
+	grep -q 'standard output' "$WORK/err" || { cat "$WORK/err" >&2; fail "$c: full standard output isn't told"; }
+done
+"$CV" events "$WORK/full.cvr" 2>"$WORK/err" | head -n 1 >"$WORK/out"
+[ ! -s "$WORK/err" ] || { cat "$WORK/err" >&2; fail "events complains about a reader that has enough"; }
+
 # A newer version
 cp "$WORK/run.cvr" "$WORK/newer.cvr"
 sqlite3 "$WORK/newer.cvr" 'pragma user_version = 99;'
