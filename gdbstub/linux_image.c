@@ -2,9 +2,6 @@
 /*
  * Linux on x86-64 maps its image, and nothing else, into one GiB (Documentation/arch/x86/x86_64/mm.rst: "kernel text
  * mapping"; modules lie above it). The one page directory of that GiB is found from CR3, with 2 MiB pages and tables.
- *
- * Under page table isolation user code runs on tables that lack the kernel: they are the second page of a pair whose
- * first page is the kernel's own, so bit 12 of CR3 tells them apart and is cleared where the first try finds nothing.
  */
 #include "gdbstub/linux_image.h"
 
@@ -38,10 +35,10 @@ static bool read_entry(const struct cv_memory *mem, uint64_t table, unsigned ind
 }
 
 /* The page directory of the range, and which of its entries are present: first and one past last. */
-static bool find_directory(const struct cv_memory *mem, const struct cv_vcpu_state *s, uint64_t cr3, struct directory *d,
+static bool find_directory(const struct cv_memory *mem, const struct cv_vcpu_state *s, struct directory *d,
 			   unsigned *first, unsigned *end)
 {
-	uint64_t e = cr3;
+	uint64_t e = s->cr3;
 
 	if ((s->cr4 & CV_CR4_LA57) && !read_entry(mem, e, 511, &e))
 		return false;
@@ -82,8 +79,7 @@ int cv_linux_image_copy(struct cv_linux_image *image, const struct cv_memory *me
 	memset(image, 0, sizeof(*image));
 	if (!(state->efer & CV_EFER_LMA) || !(state->cr0 & CV_CR0_PG))
 		return CV_E_BADINPUT;
-	if (!find_directory(mem, state, state->cr3, &d, &first, &end) &&
-	    !find_directory(mem, state, state->cr3 & ~(uint64_t)CV_PAGE_SIZE, &d, &first, &end))
+	if (!find_directory(mem, state, &d, &first, &end))
 		return CV_E_BADINPUT;
 	image->len = (size_t)(end - first) * LARGE;
 	image->base = RANGE_BASE + (uint64_t)first * LARGE;

@@ -16,7 +16,7 @@ struct cv_linux_image {
 };
 
 /*
- * Copies what is mapped between ffffffff80000000 and ffffffffc0000000. 0; CV_E_BADINPUT where nothing (or far too much)
+ * Copies what CR3's tables map between ffffffff80000000 and ffffffffc0000000. 0; CV_E_BADINPUT where nothing (or far too much)
  * is mapped there, or the CPU is not in 64-bit mode; CV_E_NOMEM.
  */
 int cv_linux_image_copy(struct cv_linux_image *image, const struct cv_memory *mem, const struct cv_vcpu_state *state);

@@ -282,24 +282,43 @@ static int take_image(struct cv_symbols *s, const struct cv_linux_image *image, 
 	return r;
 }
 
-int cv_symbols_open_guest(struct cv_symbols **out, const struct cv_memory *mem, const struct cv_vcpu_state *state,
-			  struct cv_error *err)
+static int try_guest(struct cv_symbols **out, const struct cv_memory *mem, const struct cv_vcpu_state *state)
 {
 	struct cv_linux_image image = { 0 };
 	struct cv_symbols *s = calloc(1, sizeof(*s));
 	int r = s ? cv_linux_image_copy(&image, mem, state) : CV_E_NOMEM;
 
-	*out = NULL;
 	if (!r)
 		r = take_image(s, &image, state->lstar);
 	cv_linux_image_release(&image);
-	if (r) {
+	if (r)
 		cv_symbols_free(s);
-		return cv_error_set(err, r, r == CV_E_NOMEM ? "out of memory reading the guest's symbols" :
-					    "no Linux kernel with a symbol table runs in this guest");
+	else
+		*out = s;
+	return r;
+}
+
+int cv_symbols_open_guest(struct cv_symbols **out, const struct cv_memory *mem, const struct cv_vcpu_state *state,
+			  struct cv_error *err)
+{
+	int r;
+
+	*out = NULL;
+	r = try_guest(out, mem, state);
+	/*
+	 * Under page table isolation user code runs on tables with little of the kernel: the second page of a pair, of which
+	 * the first is the kernel's own.
+	 */
+	if (r == CV_E_BADINPUT && (state->cr3 & CV_PAGE_SIZE)) {
+		struct cv_vcpu_state kernel = *state;
+
+		kernel.cr3 &= ~(uint64_t)CV_PAGE_SIZE;
+		r = try_guest(out, mem, &kernel);
 	}
-	*out = s;
-	return 0;
+	if (!r)
+		return 0;
+	return cv_error_set(err, r, r == CV_E_NOMEM ? "out of memory reading the guest's symbols" :
+				    "no Linux kernel with a symbol table runs in this guest");
 }
 
 /* --- Questions --- */

@@ -64,4 +64,17 @@ done
 sed '1,/--- interrupt ---/d' "$WORK/gdb" >"$WORK/interrupt"
 grep -q '^#[0-9]* .* in do_syscall_64 ()' "$WORK/interrupt" || { cat "$WORK/gdb" >&2; fail "GDB does not see through the interrupt"; }
 said 'no Linux kernel with symbols runs here'
+
+# Page table isolation: asked for in user code, whose page tables lack the kernel.
+expect_status 3 "$CV" record -o "$WORK/pti.cvr" --clock virtual --kernel "$LINUX/vmlinuz" --initrd "$LINUX/initramfs.gz" \
+	--append "console=ttyS0 pti=on cv.panic" --memory 128M
+grep -q 'page tables isolation: enabled' "$WORK/out" || fail "the guest does not isolate its page tables"
+"$CV" debug "$WORK/pti.cvr" -- -batch -ex continue -ex linux-symbols -ex 'break entry_SYSCALL_64' -ex reverse-continue \
+	-ex reverse-stepi -ex when >"$WORK/gdb" 2>&1 </dev/null || { cat "$WORK/gdb" >&2; fail "GDB ended with $?"; }
+said 'Breakpoint 1, .* in entry_SYSCALL_64 ()'
+there=$(sed -n 's/^insns \([0-9]*\) .*/\1/p' "$WORK/gdb" | tail -n 1)
+"$CV" debug "$WORK/pti.cvr" -- -batch -ex "seek $there" -ex 'monitor symbols' -ex 'printf "CPL %d\n", $cs & 3' \
+	>"$WORK/gdb" 2>&1 </dev/null || { cat "$WORK/gdb" >&2; fail "GDB ended with $?"; }
+said '^CPL 3'
+said '^[0-9]* symbols of the guest.s own'
 echo ok
