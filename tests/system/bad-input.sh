@@ -139,6 +139,20 @@ done
 "$CV" events "$WORK/full.cvr" 2>"$WORK/err" | head -n 1 >"$WORK/out"
 [ ! -s "$WORK/err" ] || { cat "$WORK/err" >&2; fail "events complains about a reader that has enough"; }
 
+# More memory than the host gives; a recording that another recorder is writing
+refused 1 '16384 MiB of guest RAM' sh -c 'ulimit -v 4000000; exec "$@"' sh "$CV" run --kernel "$guest" --memory 16G
+mkfifo "$WORK/typed"
+"$CV" record -o "$WORK/busy.cvr" --kernel "$echo_elf" --memory 16M <"$WORK/typed" >"$WORK/console" 2>"$WORK/err2" &
+recorder=$!
+exec 3>"$WORK/typed"
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$WORK/console" ] || sleep 0.3; done
+refused 2 'busy.cvr' "$CV" record -o "$WORK/busy.cvr" --force --kernel "$guest"
+printf 'hello\rpoweroff\r' >&3
+exec 3>&-
+wait $recorder || fail "the other recorder was disturbed"
+expect_status 0 "$CV" replay "$WORK/busy.cvr"
+cmp "$WORK/out" "$WORK/console" || fail "the other recording was disturbed"
+
 # A newer version
 cp "$WORK/run.cvr" "$WORK/newer.cvr"
 sqlite3 "$WORK/newer.cvr" 'pragma user_version = 99;'
