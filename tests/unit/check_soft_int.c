@@ -466,10 +466,39 @@ static uint64_t undefined_flags(const struct cv_insn *i, unsigned count)
 	}
 }
 
+/* Is the operand of BSF or BSR zero? After other code nobody knows what a register holds. */
+static bool zero_source(const struct cv_insn *i, const struct regs *r, bool first)
+{
+	uint64_t at = (uint64_t)(int64_t)i->disp;
+	uint32_t v;
+
+	if (i->mod == 3)
+		return !first || !(uint32_t)r->gpr[i->rm];
+	if (i->base < 16)
+		at += r->gpr[i->base];
+	if (i->index < 16)
+		at += r->gpr[i->index] << i->scale;
+	memcpy(&v, (const void *)(uintptr_t)at, 4);
+	return !v;
+}
+
 /*
- * Of the last instruction of c. *result: the manuals leave that undefined too, which they do only where SHLD or SHRD shift
- * by more than the operand has. (BSF and BSR of zero: the APM keeps the destination, as Intel's processors do.)
+ * Do the manuals leave the result undefined too? SHLD and SHRD by more than the operand has. BSF and BSR of zero keep the
+ * destination (APM 3; Intel's processors do), but with 32-bit operands some clear its upper half (SDM 2A, BSF, note 1).
  */
+static bool undefined_result(const struct cv_insn *i, const struct regs *r, unsigned count, bool first)
+{
+	switch (i->op) {
+	case CV_OP_shld: case CV_OP_shrd:
+		return count > i->osize * 8u;
+	case CV_OP_bsf: case CV_OP_bsr:
+		return i->osize == 4 && zero_source(i, r, first);
+	default:
+		return false;
+	}
+}
+
+/* What is undefined after the last instruction of c, which begins at start: flags, and the result. */
 static uint64_t undefined_by(const struct code *c, unsigned start, const struct regs *r, bool *result)
 {
 	struct cv_insn i;
@@ -478,7 +507,7 @@ static uint64_t undefined_by(const struct code *c, unsigned start, const struct 
 	ck_assert_int_eq(cv_decode(c->b + start, sizeof(c->b) - start, 64, &i), CV_DECODE_OK);
 	ck_assert_uint_eq(i.len, c->n - start);
 	count = shift_count(&i, r, start == 0);
-	*result = (i.op == CV_OP_shld || i.op == CV_OP_shrd) && count > i.osize * 8u;
+	*result = undefined_result(&i, r, count, start == 0);
 	if (host_is_intel()) /* Intel's own processors differ about these alone */
 		return i.op == CV_OP_div || i.op == CV_OP_idiv ? CV_FLAGS_ARITH : 0;
 	return undefined_flags(&i, count);
