@@ -408,6 +408,29 @@ START_TEST(mov_cr_checks_each_reserved_bit)
 }
 END_TEST
 
+START_TEST(umip_at_cpl_3_hides_system_registers)
+{
+	static cv_handler *const stores[] = {sys_op_sgdt, sys_op_sidt, sys_op_sldt, sys_op_str, sys_op_smsw};
+
+	long_mode();
+	c->cpl = 3;
+	for (unsigned k = 0; k < sizeof(stores) / sizeof(stores[0]); k++) {
+		struct cv_insn i = {.disp = 0x8000, .osize = 8};
+
+		c->s.cr4 &= ~(uint64_t)CV_CR4_UMIP;
+		run(stores[k], i);
+		ck_assert_int_eq(c->fault.vector, -1);
+		c->s.cr4 |= CV_CR4_UMIP;
+		run(stores[k], i);
+		ck_assert_int_eq(c->fault.vector, EXC_GP);
+		c->cpl = 0;
+		run(stores[k], i);
+		ck_assert_int_eq(c->fault.vector, -1);
+		c->cpl = 3;
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cpuid");
@@ -435,6 +458,7 @@ int main(void)
 	tcase_add_test(t, xsave_writes_asked_components_and_xrstor_initialises_the_rest);
 	tcase_add_test(t, xrstor_bad_header_is_gp);
 	tcase_add_test(t, mov_cr_checks_each_reserved_bit);
+	tcase_add_test(t, umip_at_cpl_3_hides_system_registers);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
