@@ -9,13 +9,21 @@ import sys
 import time
 
 
+started = []  # every process of a test, so that none is left behind by one that fails
+
+
+def start(argv, **how):
+    started.append(subprocess.Popen(argv, **how))
+    return started[-1]
+
+
 class Failure(Exception):
     pass
 
 
 class Gdb:
     def __init__(self, argv):
-        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+        self.p = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
                                   start_new_session=True)
         self.said = b""
         self.count = 0
@@ -101,4 +109,8 @@ def main(test, name, *args):
         checks = test(*args)
     except Failure as e:
         sys.exit("%s: FAILED: %s" % (name, e))
+    finally:
+        for p in started:
+            if p.poll() is None:
+                p.kill()
     print("%s: %d checks hold" % (name, checks))

@@ -22,7 +22,7 @@ class Guest:
 
     def __init__(self, argv, errors):
         self.errors = errors
-        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(errors, "wb"), bufsize=0)
+        self.p = driver.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(errors, "wb"), bufsize=0)
         self.out = b""
 
     def address(self):

@@ -14,7 +14,7 @@ import driver
 
 
 def serve(cv, recording, address, errors):
-    p = subprocess.Popen([cv, "replay", recording, "--gdb", address], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    p = driver.start([cv, "replay", recording, "--gdb", address], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=open(errors, "wb"))
     for _ in range(200):
         found = re.search(r"target remote (\S+)", open(errors).read())

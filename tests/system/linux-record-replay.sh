@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Debian's kernel to a shell and power-off: recorded and replayed, with both clocks, KASLR on, fed with random console input.
 . "$(dirname "$0")/../lib.sh"
+load=
+# shellcheck disable=SC2086
+trap 'kill $load 2>/dev/null; rm -rf "$WORK"' EXIT
 [ -e "$LINUX/vmlinuz" ] || fail "no Linux guest in $LINUX"
 bases=
 for clock in host virtual; do
@@ -39,10 +42,8 @@ case $bases in
 ' ffffffff81000000 ffffffff81000000' | '' | '  ') fail "the kernel was not moved: is KASLR on?" ;;
 esac
 # Twice more, and with the machine loaded: the same digest.
-for _ in 1 2 3; do sh -c 'while :; do :; done' & load="${load:-} $!"; done
+for _ in 1 2 3; do sh -c 'while :; do :; done' & load="$load $!"; done
 expect_status 0 "$CV" replay "$WORK/host.cvr"
-# shellcheck disable=SC2086
-kill $load
 [ "$(digest_of "$WORK/err")" = "$(digest_of "$WORK/host.err2")" ] || fail "another digest under load"
 cmp "$WORK/host.out" "$WORK/out" || fail "other bytes under load"
 echo ok
