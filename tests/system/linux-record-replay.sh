@@ -26,7 +26,9 @@ PY
 	grep -q typed-42-the-end "$WORK/$clock.out" || { tail -n 20 "$WORK/$clock.out" >&2; fail "the shell did not answer"; }
 	grep -q 'power-off' "$WORK/$clock.err" || fail "the guest did not power off"
 	[ "$("$CV" events "$WORK/$clock.cvr" --kind console-in | wc -l)" -ge 20 ] || fail "too little console input in the log"
-	bases="$bases $(sed -n 's/^\([0-9a-f]\{16\}\) T startup_64.*/\1/p' "$WORK/$clock.out")"
+	base=$(sed -n 's/.*\(ffffffff[0-9a-f]\{8\}\) T startup_64.*/\1/p' "$WORK/$clock.out" | head -n 1)
+	[ -n "$base" ] || { tail -n 30 "$WORK/$clock.out" >&2; fail "the guest does not say where its kernel is"; }
+	bases="$bases $base"
 	status=0
 	"$CV" replay "$WORK/$clock.cvr" >"$WORK/$clock.out2" 2>"$WORK/$clock.err2" </dev/null || status=$?
 	[ $status -eq 0 ] || { tail -n 20 "$WORK/$clock.err2" >&2; fail "replay with the $clock clock ended with $status"; }
@@ -38,9 +40,7 @@ PY
 	echo "$clock clock: $(tail -n 1 "$WORK/$clock.err2")"
 done
 echo "kernels at$bases"
-case $bases in
-' ffffffff81000000 ffffffff81000000' | '' | '  ') fail "the kernel was not moved: is KASLR on?" ;;
-esac
+[ "$bases" != ' ffffffff81000000 ffffffff81000000' ] || fail "the kernel was not moved: is KASLR on?"
 # Twice more, and with the machine loaded: the same digest.
 for _ in 1 2 3; do sh -c 'while :; do :; done' & load="$load $!"; done
 expect_status 0 "$CV" replay "$WORK/host.cvr"
