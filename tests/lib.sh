@@ -32,3 +32,25 @@ expect_status() {
 digest_of() { # the digest that a replay printed into a file
 	sed -n 's/.*digest \([0-9a-f]\{32\}\).*/\1/p' "$1" | tail -n 1
 }
+# build_variant NAME TARGETS CONFIGURE-ARGUMENTS...: another build of the tree, in $BUILD/NAME, kept for the next test
+build_variant() {
+	dir=$BUILD/$1 targets=$2
+	shift 2
+	mkdir -p "$dir"
+	(
+		cd "$dir"
+		[ -e Makefile ] || "$top/configure" "$@"
+		for target in $targets; do
+			make -j"$(nproc)" "$target"
+		done
+	) >"$dir/build.log" 2>&1 || {
+		grep -A 30 -m 1 -E '^(FAIL|ERROR)|rror:' "$dir/build.log" >&2
+		tail -n 20 "$dir/build.log" >&2
+		fail "$targets in $dir"
+	}
+}
+# The build with AddressSanitizer and UndefinedBehaviorSanitizer.
+build_sanitizers() { # TARGETS
+	export ASAN_OPTIONS=detect_leaks=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1:exitcode=99
+	build_variant sanitizers "$1" --enable-sanitizers CFLAGS='-O1 -g1'
+}
