@@ -92,7 +92,7 @@ static struct buffer *take_spare(unsigned words)
 {
 	struct buffer *b = free_list.head;
 
-	if (!b || words > WORDS - 2)
+	if (b < pool || b >= pool + BUFFERS || words > WORDS - 2)
 		return NULL;
 	free_list.head = b->next;
 	b->free = false;

@@ -52,7 +52,7 @@ status=0
 too_full "small disk" $status
 [ -z "$(ls "$WORK/disk")" ] || { ls -l "$WORK/disk"; fail "a recording that holds nothing was left behind"; }
 
-mount -o remount,size=40M "$WORK/disk"
+mount -o remount,size=96M "$WORK/disk"
 status=0
 "$CV" record -o "$WORK/disk/run.cvr" --kernel "$LINUX/vmlinuz" --memory 96M --checkpoints 10M \
 	--append "console=ttyS0 earlyprintk=ttyS0" --until insns=3000000000 >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
