@@ -8,7 +8,7 @@
 build_sanitizers chronovisor
 others=$BUILD/sanitizers/chronovisor
 if command -v clang >/dev/null; then
-	build_variant clang chronovisor CC=clang CFLAGS=-O2
+	build_variant clang chronovisor CC=clang CFLAGS=-O1
 	others="$others $BUILD/clang/chronovisor"
 fi
 
