@@ -240,9 +240,10 @@ def busy(cv, machine, work, visits, status):
         said = g.run("stepi %d" % rng.randrange(1, 60))
         if "No more" in said or "crashed" in said:
             visits = visit
-        if "deliveries" not in g.run("monitor when"):  # a seek goes to where nothing is delivered yet
+        delivered = "deliveries" in g.run("monitor when")  # a step may end at a handler's entry: nothing has retired yet
+        if not delivered:  # a seek goes to where nothing is delivered yet
             seen.append((g.when(), g.run("info registers")))
-        g.check("steps go forward: " + said, g.when() > live or visits == visit)
+        g.check("steps go forward: " + said, g.when() > live or (delivered and g.when() == live) or visits == visit)
         g.run("reverse-stepi %d" % rng.randrange(1, 60))
         g.expect("monitor when", ", replay")
         g.run("monitor seek %d" % rng.randrange(live // 2, live))
