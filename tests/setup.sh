@@ -51,8 +51,15 @@ make_guests() {
 		}
 	done
 	[ "$2" = quick ] && return 0
-	"$top/examples/linux/mkguest.sh" "$1/guests/linux" >"$1/guests/linux.log" 2>&1 || {
+	linux_guest "$1" || { update_lists && linux_guest "$1"; } || {
 		cat "$1/guests/linux.log"
 		return 1
 	}
+}
+
+linux_guest() { "$top/examples/linux/mkguest.sh" "$1/guests/linux" >"$1/guests/linux.log" 2>&1; }
+
+# The lists of packages may be missing, or older than what the archive still has.
+update_lists() {
+	if [ "$(id -u)" -eq 0 ]; then apt-get update -q; else sudo apt-get update -q; fi >/dev/null 2>&1
 }
