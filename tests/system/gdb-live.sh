@@ -4,5 +4,6 @@
 . "$(dirname "$0")/../lib.sh"
 python3 "$top/tests/gdb/live.py" "$CV" "$WORK" console-echo "$GUESTS/console-echo/console-echo.elf" ||
 	fail "GDB on a guest that waits for input"
-python3 "$top/tests/gdb/live.py" "$CV" "$WORK" busy 4 0,3 --kernel "$GUESTS/racing-list/racing-list.elf" --memory 16M ||
+"$top/tests/guests/busy/build.sh" "$WORK/guests"
+python3 "$top/tests/gdb/live.py" "$CV" "$WORK" busy 4 0 --kernel "$WORK/guests/busy.elf" --memory 16M ||
 	fail "GDB on a guest that is busy"
