@@ -37,25 +37,19 @@ struct session {
 	bool begun; /* the recording holds what a replay needs to start */
 };
 
-/* Powers a machine on and throws it away: a guest that is refused leaves no recording behind, and replaces none. */
-static int try_guest(struct session *s, struct cv_error *err)
-{
-	struct cv_machine *m = NULL;
-	int rc = cv_machine_new(&m, s->config, &cv_board, &s->watch.env, err);
-
-	cv_machine_free(m);
-	return rc;
-}
-
+/* The machine exists by now: a guest that is refused leaves no recording behind, and replaces none. */
 static int open_recording(struct session *s, struct cv_error *err)
 {
 	const uint64_t states = s->o->checkpoints || !s->gdb ? s->o->checkpoints : GDB_CHECKPOINTS;
 	const struct cv_recorder_config rcfg = {.state_insns = states};
-	int rc = try_guest(s, err);
+	int rc = cv_log_create(&s->log, s->path, s->o->force, err);
 
 	if (!rc)
-		rc = cv_log_create(&s->log, s->path, s->o->force, err);
-	return rc ? rc : cv_recorder_new(&s->rec, s->log, &s->watch.env, &rcfg, err);
+		rc = cv_recorder_new(&s->rec, s->log, &s->watch.env, &rcfg, err);
+	if (rc)
+		return rc;
+	s->m->env = cv_recorder_env(s->rec);
+	return cv_recorder_begin(s->rec, s->m, err);
 }
 
 static int session_open(struct session *s, struct cv_error *err)
@@ -69,7 +63,6 @@ static int session_open(struct session *s, struct cv_error *err)
 		.seed = o->seed,
 		.wake_fd = s->gdb ? cv_gdb_fd(s->gdb) : -1,
 	};
-	struct cv_env *env;
 	int rc = cv_live_new(&s->live, &lcfg, err);
 
 	if (rc)
@@ -79,16 +72,9 @@ static int session_open(struct session *s, struct cv_error *err)
 				err);
 	if (rc)
 		return rc;
-	env = &s->watch.env;
-	if (s->path) {
+	rc = cv_machine_new(&s->m, s->config, &cv_board, &s->watch.env, err);
+	if (!rc && s->path)
 		rc = open_recording(s, err);
-		if (rc)
-			return rc;
-		env = cv_recorder_env(s->rec);
-	}
-	rc = cv_machine_new(&s->m, s->config, &cv_board, env, err);
-	if (!rc && s->rec)
-		rc = cv_recorder_begin(s->rec, s->m, err);
 	s->begun = !rc;
 	return rc;
 }

@@ -101,26 +101,10 @@ static void bump_sub(struct cv_machine *m)
 	m->engine->ops->set_state(m->engine, &s);
 }
 
-/* Can anything but an NMI or a reset wake the halted CPU? */
-static bool wakeable(struct cv_machine *m)
-{
-	struct cv_vcpu_state s;
-
-	m->engine->ops->get_state(m->engine, &s);
-	return (s.rflags & CV_FLAG_IF) || s.nmi_pending;
-}
-
-static bool nmi_deliverable(struct cv_machine *m)
-{
-	struct cv_vcpu_state s;
-
-	m->engine->ops->get_state(m->engine, &s);
-	return s.nmi_pending && !s.nmi_blocked;
-}
-
 /* The CPU is halted at pos. Returns false when cv_machine_run must return with *run filled. */
 static bool idle(struct cv_machine *m, const struct cv_pos *pos, struct cv_run *run)
 {
+	struct cv_vcpu_state s;
 	uint64_t deadline;
 	struct cv_event ev;
 
@@ -129,11 +113,12 @@ static bool idle(struct cv_machine *m, const struct cv_pos *pos, struct cv_run *
 	take_nmi(m);
 	if (m->env->failed || m->end.kind != CV_END_NONE || m->reset_pending)
 		return true;
-	if (!wakeable(m)) {
+	m->engine->ops->get_state(m->engine, &s);
+	if (!(s.rflags & CV_FLAG_IF) && !s.nmi_pending) { /* only a reset could wake it */
 		cv_machine_end(m, CV_END_DEAD, 0);
 		return true;
 	}
-	if (m->irqchip->pending(m->irqchip_dev) || nmi_deliverable(m))
+	if (m->irqchip->pending(m->irqchip_dev) || (s.nmi_pending && !s.nmi_blocked))
 		return true;
 	deadline = cv_clock_deadline(&m->clock);
 	if (m->clock.virtual_clock && deadline != CV_NEVER) {
