@@ -65,6 +65,7 @@ enum { X1C_LAHF64 = BIT(0), X1D_SYSCALL = BIT(11), X1D_NX = BIT(20), X1D_1G = BI
 static const struct cv_cpuid_model models[] = {
 	{
 		.name = "chronovisor-v2",
+		.features = CV_FEATURES_V2,
 		.cr4_mask = CV_CR4_TSD | CV_CR4_DE | CV_CR4_PSE | CV_CR4_PAE | CV_CR4_PGE | CV_CR4_PCE |
 			    CV_CR4_OSFXSR | CV_CR4_OSXMMEXCPT | CV_CR4_UMIP | CV_CR4_FSGSBASE | CV_CR4_OSXSAVE |
 			    CV_CR4_SMEP | CV_CR4_SMAP,

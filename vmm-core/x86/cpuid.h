@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm-core/x86/features.h"
+
 struct cv_vcpu_state;
 
 struct cv_cpuid_model {
 	const char *name; /* "chronovisor-v2" */
+	uint64_t features; /* a set of CV_HAS(...): what it has beyond the baseline; vmm-core/x86/features.h */
 	uint64_t cr4_mask; /* CR4 bits that may be set */
 	uint64_t efer_mask;
 	uint64_t xcr0_mask;
