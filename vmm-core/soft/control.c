@@ -29,6 +29,11 @@ static uint8_t fp_block(const struct soft_cpu *c)
 		b |= 8;
 	if (cr0 & CV_CR0_EM)
 		b |= 16;
+	/* SDM 2A 2.4, exception conditions of VEX-encoded instructions; CR0.EM means nothing to them. */
+	if (!c->protected_mode || !(c->s.cr4 & CV_CR4_OSXSAVE) || (c->s.xcr0 & 6) != 6)
+		b |= 32;
+	if (cr0 & CV_CR0_TS)
+		b |= 64;
 	return b;
 }
 

@@ -62,7 +62,8 @@ enum { FP_STOP = false, FP_GO = true, FP_MISS = 2 };
 
 /* --- May it run? --- */
 
-enum { FP_BLOCK_X87_NM = 1, FP_BLOCK_SSE_UD = 2, FP_BLOCK_SSE_NM = 4, FP_BLOCK_WAIT_NM = 8, FP_BLOCK_MMX_UD = 16 };
+enum { FP_BLOCK_X87_NM = 1, FP_BLOCK_SSE_UD = 2, FP_BLOCK_SSE_NM = 4, FP_BLOCK_WAIT_NM = 8, FP_BLOCK_MMX_UD = 16,
+       FP_BLOCK_AVX_UD = 32, FP_BLOCK_AVX_NM = 64 };
 
 void fp_raise_sse(struct soft_cpu *c, const struct cv_insn *i);
 void fp_raise_mmx(struct soft_cpu *c, const struct cv_insn *i);

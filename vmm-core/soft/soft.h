@@ -95,7 +95,7 @@ struct soft_cpu {
 	bool paging, long_mode /* EFER.LMA */, protected_mode /* PE and not VM */;
 	bool flat;	      /* data segments need no checks: 64-bit mode (FS/GS still add their base) */
 	uint8_t fp_block;     /* bits: 1: x87 op raises #NM (CR0.EM/TS), 2: SSE op raises #UD, 4: SSE op raises #NM,
-			       * 8: WAIT raises #NM, 16: MMX raises #UD */
+			       * 8: WAIT raises #NM, 16: MMX raises #UD, 32: AVX raises #UD, 64: AVX raises #NM */
 
 	/* Execution. */
 	const struct soft_block *block; /* being executed */
@@ -236,7 +236,7 @@ bool soft_page_walk(struct soft_cpu *c, uint64_t linear, enum soft_access access
 		    struct soft_walk *w);
 
 /* --- System (segment.c, interrupt.c, control.c, msr.c) --- */
-/* After any change to CR0, CR3, CR4, EFER, CS, SS, RFLAGS.VM/AC, CPL: recomputes the derived mode. */
+/* After any change to CR0, CR3, CR4, XCR0, EFER, CS, SS, RFLAGS.VM/AC, CPL: recomputes the derived mode. */
 void soft_update_mode(struct soft_cpu *c);
 /* Loads a data or stack segment register (MOV, POP, LxS) with all checks; false: raised. */
 bool soft_load_seg(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint16_t sel);

@@ -310,5 +310,6 @@ void sys_op_xsetbv(struct soft_cpu *c, const struct cv_insn *i)
 		return;
 	}
 	c->s.xcr0 = v;
+	soft_update_mode(c);
 	soft_finish(c, i);
 }
