@@ -31,6 +31,7 @@ struct options {
 	uint64_t memory;	 /* bytes */
 	enum cv_clock_mode clock;
 	bool reboot;
+	bool test_device;
 	const char *cpu;
 	uint64_t epoch, seed;
 	bool epoch_given;

@@ -21,6 +21,7 @@ static const char machine_help[] =
 	"  --memory SIZE          16M to 16G (default 256M)\n"
 	"  --cpu MODEL            v2 (default): x86-64-v2\n"
 	"  --reboot               a guest reset restarts the machine instead of ending the run\n"
+	"  --test-device          ports and memory that kvm-unit-tests write to (QEMU's pc-testdev)\n"
 	"Time:\n"
 	"  --clock host|virtual   follow the host's clock (default), or count instructions\n"
 	"  --epoch SECONDS        what the RTC shows at power-on (default: now; 2024-01-01 with --clock virtual)\n"

@@ -14,7 +14,7 @@ enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIF
 
 enum option_id {
 	O_OUTPUT = 'o', O_HELP = 'h', O_FORCE = 0x100, O_KERNEL, O_INITRD, O_APPEND, O_MODULE, O_MEMORY, O_CLOCK,
-	O_REBOOT, O_CPU, O_EPOCH, O_SEED, O_UNTIL, O_GDB, O_GDB_WAIT, O_LOOP, O_CHECKPOINTS, O_SYMBOLS, O_KIND,
+	O_REBOOT, O_TEST_DEVICE, O_CPU, O_EPOCH, O_SEED, O_UNTIL, O_GDB, O_GDB_WAIT, O_LOOP, O_CHECKPOINTS, O_SYMBOLS, O_KIND,
 	O_FROM, O_TO, O_FORMAT, O_QUIET, O_START,
 };
 
@@ -35,6 +35,7 @@ static const struct row rows[] = {
 	{"memory", 1, O_MEMORY, LIVE},
 	{"clock", 1, O_CLOCK, LIVE},
 	{"reboot", 0, O_REBOOT, LIVE},
+	{"test-device", 0, O_TEST_DEVICE, LIVE},
 	{"cpu", 1, O_CPU, LIVE},
 	{"epoch", 1, O_EPOCH, LIVE},
 	{"seed", 1, O_SEED, LIVE},
@@ -197,6 +198,7 @@ static int apply(struct options *o, int id, char *arg, bool *help, struct cv_err
 	case O_MEMORY: return parse_memory(o, arg, err);
 	case O_CLOCK: return parse_clock(o, arg, err);
 	case O_REBOOT: o->reboot = true; return 0;
+	case O_TEST_DEVICE: o->test_device = true; return 0;
 	case O_CPU: return parse_cpu(o, arg, err);
 	case O_EPOCH: o->epoch_given = true; return parse_u64("--epoch", arg, false, &o->epoch, err);
 	case O_SEED: return parse_u64("--seed", arg, false, &o->seed, err);

@@ -228,6 +228,7 @@ static void fill_config(const struct options *o, struct cv_machine_config *c)
 	c->ram_size = o->memory;
 	c->clock = o->clock;
 	c->reboot = o->reboot;
+	c->test_device = o->test_device;
 	c->cpu = o->cpu;
 	c->epoch = o->epoch_given ? o->epoch : o->clock == CV_CLOCK_VIRTUAL ? VIRTUAL_EPOCH : (uint64_t)time(NULL);
 }

@@ -71,6 +71,8 @@ int cv_board_wire(struct cv_machine *m, struct cv_error *err)
 	if (!cv_i8042_new(m, irq, err) || !cv_pci_new(m, err) || !cv_legacy_new(m, err) || !cv_pvpanic_new(m, err) ||
 	    !cv_debug_exit_new(m, err))
 		return CV_E_NOMEM;
+	if (m->config.test_device && !cv_test_device_new(m, irq, err))
+		return CV_E_NOMEM;
 	return 0;
 }
 

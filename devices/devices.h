@@ -285,6 +285,15 @@ struct cv_debug_exit {
 };
 struct cv_debug_exit *cv_debug_exit_new(struct cv_machine *m, struct cv_error *err);
 
+/* --- What CPU and chipset tests poke at (test_device.c): only with config.test_device --- */
+
+struct cv_test_device {
+	uint8_t data[4];	/* [s] E0h..E3h */
+	uint8_t memory[65536];	/* [s] at FF000000h */
+	struct cv_irq *irq;	/* [i] */
+};
+struct cv_test_device *cv_test_device_new(struct cv_machine *m, struct cv_irq *irq, struct cv_error *err);
+
 /* --- Ports that remember and do nothing: DMA controllers, page registers, POST, delay (legacy.c) --- */
 
 struct cv_legacy {

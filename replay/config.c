@@ -39,6 +39,7 @@ int cv_config_write(struct cv_log *log, const struct cv_machine_config *c, struc
 		{META_RAM, c->ram_size},
 		{META_EPOCH, c->epoch},
 		{META_REBOOT, c->reboot},
+		{META_TEST_DEVICE, c->test_device},
 		{META_MODULES, c->images.nmodules},
 	};
 	const struct {
@@ -75,6 +76,16 @@ static int read_u64(struct cv_log *log, const char *key, uint64_t *out, struct c
 	if (rc == CV_E_NOTFOUND)
 		return cv_error_set(err, CV_E_CORRUPT, "the recording has no '%s': it was never begun", key);
 	return rc ? cv_error_set(err, rc, "%s", own.msg) : 0;
+}
+
+static int read_test_device(struct cv_log *log, bool *out, struct cv_error *err)
+{
+	struct cv_error own = {0};
+	uint64_t v = 0;
+	int rc = cv_log_get_meta_u64(log, META_TEST_DEVICE, &v, &own);
+
+	*out = v != 0;
+	return rc && rc != CV_E_NOTFOUND ? cv_error_set(err, rc, "%s", own.msg) : 0;
 }
 
 static int read_image(struct cv_stored_config *s, struct cv_log *log, const char *role, unsigned ordinal,
@@ -138,7 +149,9 @@ int cv_config_read(struct cv_stored_config *s, struct cv_log *log, struct cv_err
 	c->reboot = reboot != 0;
 	c->cpu = s->cpu;
 	c->images.cmdline = s->cmdline;
-	rc = read_images(s, log, nmodules, err);
+	rc = read_test_device(log, &c->test_device, err);
+	if (!rc)
+		rc = read_images(s, log, nmodules, err);
 out:
 	free(clock);
 	if (rc)

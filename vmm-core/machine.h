@@ -40,6 +40,7 @@ struct cv_device_ops {
 enum cv_clock_mode { CV_CLOCK_HOST = 0, CV_CLOCK_VIRTUAL = 1 };
 
 struct cv_machine_config {
+	bool test_device;	   /* the board has devices/test_device.c, too */
 	uint64_t ram_size;	   /* bytes, a multiple of 1 MiB within CV_RAM_MIN..CV_RAM_MAX */
 	enum cv_clock_mode clock;
 	uint64_t epoch;		   /* seconds since 1970 that the RTC shows at power-on */

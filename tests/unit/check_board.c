@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The board as a whole, and its small chips: PCI bridge, pvpanic, debug exit, legacy ports. */
+/* The board as a whole, and its small chips: PCI bridge, pvpanic, debug exit, legacy ports, test device. */
 #include "tests/unit/fake_board.h"
 
 static struct fake *f;
@@ -189,6 +189,43 @@ START_TEST(board_small_chips_save_load_continue)
 }
 END_TEST
 
+static void go_test_device(struct fake *x, struct cv_wbuf *log)
+{
+	cv_put_u32(log, in32(x, 0xe0));
+	cv_put_u64(log, cv_bus_mmio_read(&x->m.bus, 0xff000ff8, 8));
+	cv_put_u8(log, (uint8_t)acknowledge(x));
+}
+
+START_TEST(test_device_remembers_and_moves_lines)
+{
+	struct fake *x = fake_new_with(true);
+
+	ck_assert_uint_eq(in8(f, 0xe0), 0xff); /* no device unless it was asked for */
+	out32(x, 0xe0, 0x44332211);
+	out16(x, 0xe1, 0xbeef);
+	ck_assert_uint_eq(in32(x, 0xe0), 0x44beef11);
+	ck_assert_uint_eq(in8(x, 0xe2), 0xbe);
+	cv_bus_mmio_write(&x->m.bus, 0xff000ffc, 8, 0x1122334455667788);
+	ck_assert_uint_eq(cv_bus_mmio_read(&x->m.bus, 0xff001000, 4), 0x11223344);
+	ck_assert_uint_eq(cv_bus_mmio_read(&x->m.bus, 0xff00ffff, 1), 0);
+	out32(x, 0xe4, 0x1000);
+	setup_apics(x, 5, 0x45, 0);
+	out8(x, 0x2005, 1);
+	ck_assert_int_eq(acknowledge(x), 0x45);
+	lapic_set(x, 0xb0, 0);
+	out8(x, 0x2005, 1); /* no edge */
+	ck_assert_int_eq(acknowledge(x), -1);
+	out8(x, 0x2005, 0);
+	out8(x, 0x2005, 1);
+	check_continues(x, go_test_device);
+	check_refuses(x, "test-device");
+	fake_reset(x);
+	ck_assert_uint_eq(in32(x, 0xe0), 0);
+	ck_assert_uint_eq(cv_bus_mmio_read(&x->m.bus, 0xff001000, 4), 0);
+	fake_free(x);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -203,6 +240,7 @@ int main(void)
 		debug_exit_takes_a_byte,
 		legacy_ports_remember_and_do_nothing,
 		board_small_chips_save_load_continue,
+		test_device_remembers_and_moves_lines,
 	};
 
 	return run_tests("board", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown);

@@ -87,8 +87,8 @@ static inline void fake_reset(struct fake *f)
 		f->m.devices[i].ops->reset(f->m.devices[i].dev);
 }
 
-/* A board at power-on with 16 MiB of RAM; its RTC shows 2024-02-28 23:59:50. */
-static inline struct fake *fake_new(void)
+/* A board at power-on with 16 MiB of RAM; its RTC shows 2024-02-28 23:59:50. test_device: it has that, too. */
+static inline struct fake *fake_new_with(bool test_device)
 {
 	struct fake *f = calloc(1, sizeof(*f));
 	struct cv_error err = {0};
@@ -96,6 +96,7 @@ static inline struct fake *fake_new(void)
 	ck_assert_ptr_nonnull(f);
 	f->m.config.epoch = 1709164790;
 	f->m.config.ram_size = CV_RAM_MIN;
+	f->m.config.test_device = test_device;
 	cv_clock_init(&f->m.clock, false);
 	f->m.clock.ask = fake_ask;
 	f->m.clock.ctx = f;
@@ -105,6 +106,11 @@ static inline struct fake *fake_new(void)
 	ck_assert_int_eq(cv_board.wire(&f->m, &err), 0);
 	fake_reset(f);
 	return f;
+}
+
+static inline struct fake *fake_new(void)
+{
+	return fake_new_with(false);
 }
 
 static inline void fake_free(struct fake *f)
@@ -252,7 +258,7 @@ static inline void fake_load(struct fake *f, const struct cv_wbuf *w)
 static inline void check_continues(struct fake *f, void (*go)(struct fake *f, struct cv_wbuf *log))
 {
 	struct cv_wbuf saved = {0}, again = {0}, end1 = {0}, end2 = {0}, log1 = {0}, log2 = {0};
-	struct fake *g = fake_new();
+	struct fake *g = fake_new_with(f->m.config.test_device);
 
 	fake_save(f, &saved);
 	fake_load(g, &saved);
