@@ -80,6 +80,7 @@ int cmd_debug(const struct options *o);
 int cmd_info(const struct options *o);
 int cmd_events(const struct options *o);
 int cmd_verify(const struct options *o);
+int cmd_cpus(const struct options *o);
 
 /* One line on standard error; returns the exit status that belongs to the error. */
 int fail(const char *command, const struct cv_error *err);

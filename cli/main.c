@@ -19,7 +19,7 @@ static const char machine_help[] =
 	"  --append TEXT          kernel command line\n"
 	"  --module 'FILE ARGS'   Multiboot module (repeatable)\n"
 	"  --memory SIZE          16M to 16G (default 256M)\n"
-	"  --cpu MODEL            v2 (default): x86-64-v2\n"
+	"  --cpu MODEL            v2 (default), v3, or one with +FEATURE and -FEATURE: v3,-avx2,+la57 (see chronovisor cpus)\n"
 	"  --reboot               a guest reset restarts the machine instead of ending the run\n"
 	"  --test-device          ports and memory that kvm-unit-tests write to (QEMU's pc-testdev)\n"
 	"Time:\n"
@@ -65,6 +65,7 @@ static const struct {
 	 "  --from N, --to N       only from, to this instruction count\n"
 	 "  --format text|json     JSON: one object a line\n"},
 	{"verify", "RUN.cvr", "check every byte of a recording", cmd_verify, false, ""},
+	{"cpus", "", "list the CPU models and features that --cpu knows", cmd_cpus, false, ""},
 };
 
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 
-enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIFY = 64, LIVE = RUN | RECORD,
+enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIFY = 64, CPUS = 128, LIVE = RUN | RECORD,
        READ = REPLAY | DEBUG | INFO | EVENTS | VERIFY };
 
 enum option_id {
@@ -51,7 +51,7 @@ static const struct row rows[] = {
 	{"to", 1, O_TO, EVENTS},
 	{"format", 1, O_FORMAT, EVENTS},
 	{"quiet", 0, O_QUIET, LIVE | REPLAY},
-	{"help", 0, O_HELP, LIVE | READ},
+	{"help", 0, O_HELP, LIVE | READ | CPUS},
 };
 
 enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -61,7 +61,7 @@ static const struct {
 	unsigned bit;
 } commands[] = {
 	{"run", RUN}, {"record", RECORD}, {"replay", REPLAY}, {"debug", DEBUG},
-	{"info", INFO}, {"events", EVENTS}, {"verify", VERIFY},
+	{"info", INFO}, {"events", EVENTS}, {"verify", VERIFY}, {"cpus", CPUS},
 };
 
 static unsigned command_bit(const char *name)
@@ -150,11 +150,11 @@ static int parse_clock(struct options *o, const char *s, struct cv_error *err)
 
 static int parse_cpu(struct options *o, const char *s, struct cv_error *err)
 {
-	if (!strcmp(s, "v2") || !strcmp(s, "chronovisor-v2"))
-		o->cpu = "chronovisor-v2";
-	else
-		return cv_error_set(err, CV_E_BADINPUT, "--cpu %s: this version has v2 (chronovisor-v2)", s);
-	return 0;
+	struct cv_cpuid_model model;
+	int rc = cv_cpuid_model_parse(s, &model, err);
+
+	o->cpu = s;
+	return rc ? cv_error_prefix(err, "--cpu") : 0;
 }
 
 static int parse_loop(struct options *o, const char *s, struct cv_error *err)

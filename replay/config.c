@@ -131,6 +131,7 @@ static int read_images(struct cv_stored_config *s, struct cv_log *log, uint64_t 
 int cv_config_read(struct cv_stored_config *s, struct cv_log *log, struct cv_error *err)
 {
 	struct cv_machine_config *c = &s->config;
+	struct cv_cpuid_model model;
 	uint64_t reboot = 0, nmodules = 0;
 	char *clock = NULL;
 	int rc;
@@ -143,6 +144,11 @@ int cv_config_read(struct cv_stored_config *s, struct cv_log *log, struct cv_err
 		goto out;
 	if (strcmp(clock, "host") && strcmp(clock, "virtual")) {
 		rc = cv_error_set(err, CV_E_CORRUPT, "the recording's clock is '%s'", clock);
+		goto out;
+	}
+	rc = cv_cpuid_model_parse(s->cpu, &model, err);
+	if (rc) {
+		cv_error_prefix(err, "the recording needs a CPU that this version doesn't have");
 		goto out;
 	}
 	c->clock = strcmp(clock, "host") ? CV_CLOCK_VIRTUAL : CV_CLOCK_HOST;

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm-core/x86/cpuid.h"
-
 /* How many instructions a kernel may go on for after its panic line, to print its report. */
 #define PANIC_GRACE 400000000ull
 #define FNV_OFFSET 0xcbf29ce484222325ull
@@ -120,7 +118,7 @@ static int power_on(struct cv_machine *m, const struct cv_pos *pos, struct cv_er
 		m->board->write_tables(m, &fw);
 	memset(&cpu, 0, sizeof(cpu));
 	cv_vcpu_reset(&cpu);
-	cv_cpuid_firmware_state(m->model, &cpu);
+	cv_cpuid_firmware_state(&m->model, &cpu);
 	rc = cv_boot_load(&m->config.images, &fw, &m->mem, &cpu, err);
 	if (rc)
 		return rc;
@@ -146,9 +144,6 @@ static int check_config(const struct cv_machine_config *c, struct cv_error *err)
 	if (c->ram_size < CV_RAM_MIN || c->ram_size > CV_RAM_MAX || c->ram_size % (1u << 20))
 		return cv_error_set(err, CV_E_BADINPUT, "memory size %llu bytes: give whole MiB from 16M to 16G",
 				    (unsigned long long)c->ram_size);
-	if (!cv_cpuid_model_find(c->cpu))
-		return cv_error_set(err, CV_E_BADINPUT, "unknown CPU model '%s': this build has chronovisor-v2",
-				    c->cpu);
 	return 0;
 }
 
@@ -163,7 +158,7 @@ static int make_engine(struct cv_machine *m, cv_engine_factory factory, struct c
 		.tsc = host_tsc,
 		.entropy = host_entropy,
 		.delivered = host_delivered,
-		.model = m->model,
+		.model = &m->model,
 	};
 
 	m->engine = factory(&host, err);
@@ -186,11 +181,14 @@ int cv_machine_new_with_engine(struct cv_machine **out, const struct cv_machine_
 		return cv_error_set(err, CV_E_NOMEM, "out of memory for the machine");
 	m->config = *config;
 	m->board = board;
-	m->model = cv_cpuid_model_find(config->cpu);
 	m->env = env;
 	m->out_hash = FNV_OFFSET;
 	m->panic_deadline = UINT64_MAX;
 	m->mem.fd = -1;
+	rc = cv_cpuid_model_parse(config->cpu, &m->model, err);
+	if (rc)
+		goto fail;
+	m->config.cpu = m->model.name;
 	cv_clock_init(&m->clock, config->clock == CV_CLOCK_VIRTUAL);
 	m->clock.ask = clock_ask;
 	m->clock.kick = clock_kick;

@@ -20,6 +20,7 @@
 #include "vmm-core/env.h"
 #include "vmm-core/error.h"
 #include "vmm-core/memory.h"
+#include "vmm-core/x86/cpuid.h"
 
 struct cv_machine;
 
@@ -45,7 +46,7 @@ struct cv_machine_config {
 	enum cv_clock_mode clock;
 	uint64_t epoch;		   /* seconds since 1970 that the RTC shows at power-on */
 	bool reboot;		   /* a guest reset restarts the machine instead of ending the run */
-	const char *cpu;	   /* borrowed: "chronovisor-v2" */
+	const char *cpu;	   /* borrowed: "chronovisor-v2", "v3,+la57" (cv_cpuid_model_parse); a machine's own is canonical */
 	struct cv_boot_images images; /* borrowed bytes: kernel, initrd, modules, command line */
 };
 
@@ -84,7 +85,7 @@ struct cv_board_ops {
 struct cv_machine {
 	struct cv_machine_config config; /* [i] */
 	const struct cv_board_ops *board; /* [i] borrowed */
-	const struct cv_cpuid_model *model; /* [i] borrowed */
+	struct cv_cpuid_model model; /* [i] */
 	struct cv_memory mem;
 	struct cv_bus bus;
 	struct cv_clock clock;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPU model chronovisor-v2: x86-64-v2 (SSE to SSE4.2, POPCNT, CMPXCHG16B, LAHF in 64-bit mode), as SDM 2A, CPUID,
- * lays its leaves out.
+ * CPUID: the baseline, x86-64-v2 (SSE to SSE4.2, POPCNT, CMPXCHG16B, LAHF in 64-bit mode), and on top of it the bits of
+ * the model's features (vmm-core/x86/features.h), as SDM 2A, CPUID, lays its leaves out.
  *
- * What it says, and why:
+ * What every model says, and why:
  * - GenuineIntel family 6 model 36h: an in-order Atom, the family of Intel's 64-bit processors that does not speculate,
  *   as this CPU doesn't. Kernels look for no speculation erratum there and leave out every mitigation. They judge that by
  *   model, and some of it by nothing else: Linux clears the branch history in each system call of any CPU that has
@@ -12,12 +12,10 @@
  * - TSC invariant, at 1 GHz by leaf 15h (25 MHz crystal, ratio 40): kernels calibrate nothing. The local APIC's timer
  *   counts the same crystal.
  * - The hypervisor bit with a signature and no interface: kernels skip microcode loading and errata of real silicon.
- * - ERMS and FSRM: a REP MOVS or REP STOS is one instruction here, the fastest way to move memory.
+ * - ERMS and FSRM (both models): a REP MOVS or REP STOS is one instruction here, the fastest way to move memory.
  * - The selectors of the x87's last instruction and operand are deprecated: FSAVE, FXSAVE and XSAVE store zeros for them.
- * - No machine check, MONITOR, PCID, VMX, performance counters, x2APIC, VME: they are not there.
+ * - No machine check, MONITOR, VMX, performance counters, x2APIC, VME: they are not there.
  */
-#include <string.h>
-
 #include "vmm-core/state.h"
 #include "vmm-core/x86/cpuid.h"
 
@@ -32,61 +30,20 @@ enum { SIGNATURE = 0x00030669, CRYSTAL_HZ = 25000000, TSC_RATIO = 40, TSC_MHZ = 
 
 /* Leaf 1. */
 enum { L1C_SSE3 = BIT(0), L1C_SSSE3 = BIT(9), L1C_CX16 = BIT(13), L1C_SSE41 = BIT(19), L1C_SSE42 = BIT(20),
-       L1C_POPCNT = BIT(23), L1C_TSC_DEADLINE = BIT(24), L1C_XSAVE = BIT(26), L1C_OSXSAVE = BIT(27),
-       L1C_RDRAND = BIT(30) };
+       L1C_POPCNT = BIT(23), L1C_TSC_DEADLINE = BIT(24), L1C_XSAVE = BIT(26), L1C_OSXSAVE = BIT(27) };
 #define L1C_HYPERVISOR BIT(31)
 enum { L1D_FPU = BIT(0), L1D_DE = BIT(2), L1D_PSE = BIT(3), L1D_TSC = BIT(4), L1D_MSR = BIT(5), L1D_PAE = BIT(6),
        L1D_CX8 = BIT(8), L1D_APIC = BIT(9), L1D_SEP = BIT(11), L1D_MTRR = BIT(12), L1D_PGE = BIT(13),
        L1D_CMOV = BIT(15), L1D_PAT = BIT(16), L1D_PSE36 = BIT(17), L1D_CLFSH = BIT(19), L1D_MMX = BIT(23),
        L1D_FXSR = BIT(24), L1D_SSE = BIT(25), L1D_SSE2 = BIT(26) };
 /* Leaf 7. */
-enum { L7B_FSGSBASE = BIT(0), L7B_TSC_ADJUST = BIT(1), L7B_SMEP = BIT(7), L7B_ERMS = BIT(9), L7B_NO_FCS_FDS = BIT(13),
-       L7B_RDSEED = BIT(18), L7B_SMAP = BIT(20), L7C_UMIP = BIT(2), L7D_FSRM = BIT(4), L7D_ARCH_CAP = BIT(29) };
+enum { L7B_TSC_ADJUST = BIT(1), L7B_NO_FCS_FDS = BIT(13), L7D_ARCH_CAP = BIT(29) };
 /* Leaf 80000001h. */
 enum { X1C_LAHF64 = BIT(0), X1D_SYSCALL = BIT(11), X1D_NX = BIT(20), X1D_1G = BIT(26), X1D_RDTSCP = BIT(27),
        X1D_LM = BIT(29) };
 
-/* IA32_ARCH_CAPABILITIES (SDM 4 table 2-2). */
-#define CAP_RDCL_NO (1ull << 0)
-#define CAP_SKIP_L1DFL (1ull << 3)
-#define CAP_SSB_NO (1ull << 4)
-#define CAP_MDS_NO (1ull << 5)
-#define CAP_PSCHANGE_MC_NO (1ull << 6)
-#define CAP_TAA_NO (1ull << 8)
-#define CAP_SBDR_SSDP_NO (1ull << 13)
-#define CAP_FBSDP_NO (1ull << 14)
-#define CAP_PSDP_NO (1ull << 15)
-#define CAP_BHI_NO (1ull << 20)
-#define CAP_PBRSB_NO (1ull << 24)
-#define CAP_GDS_NO (1ull << 26)
-#define CAP_RFDS_NO (1ull << 27)
-#define CAP_ITS_NO (1ull << 62)
-
-static const struct cv_cpuid_model models[] = {
-	{
-		.name = "chronovisor-v2",
-		.features = CV_FEATURES_V2,
-		.cr4_mask = CV_CR4_TSD | CV_CR4_DE | CV_CR4_PSE | CV_CR4_PAE | CV_CR4_PGE | CV_CR4_PCE |
-			    CV_CR4_OSFXSR | CV_CR4_OSXMMEXCPT | CV_CR4_UMIP | CV_CR4_FSGSBASE | CV_CR4_OSXSAVE |
-			    CV_CR4_SMEP | CV_CR4_SMAP,
-		.efer_mask = CV_EFER_SCE | CV_EFER_LME | CV_EFER_LMA | CV_EFER_NXE,
-		.xcr0_mask = 3,
-		.phys_bits = 39,
-		.arch_capabilities = CAP_RDCL_NO | CAP_SKIP_L1DFL | CAP_SSB_NO | CAP_MDS_NO |
-				     CAP_PSCHANGE_MC_NO | CAP_TAA_NO | CAP_SBDR_SSDP_NO | CAP_FBSDP_NO | CAP_PSDP_NO |
-				     CAP_BHI_NO | CAP_PBRSB_NO | CAP_GDS_NO | CAP_RFDS_NO | CAP_ITS_NO,
-	},
-};
-
-static const char brand[48] = "Chronovisor v2 virtual CPU";
-
-const struct cv_cpuid_model *cv_cpuid_model_find(const char *name)
-{
-	for (size_t k = 0; k < sizeof(models) / sizeof(models[0]); k++)
-		if (!strcmp(models[k].name, name))
-			return &models[k];
-	return NULL;
-}
+static const char brand_v2[48] = "Chronovisor v2 virtual CPU";
+static const char brand_v3[48] = "Chronovisor v3 virtual CPU";
 
 static void put(uint32_t out[4], uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
@@ -123,7 +80,7 @@ static void leaf_4(uint32_t subleaf, uint32_t out[4])
 static void leaf_1(const struct cv_vcpu_state *s, uint32_t out[4])
 {
 	uint32_t c = L1C_SSE3 | L1C_SSSE3 | L1C_CX16 | L1C_SSE41 | L1C_SSE42 | L1C_POPCNT | L1C_TSC_DEADLINE |
-		     L1C_XSAVE | L1C_RDRAND | L1C_HYPERVISOR;
+		     L1C_XSAVE | L1C_HYPERVISOR;
 	uint32_t d = L1D_FPU | L1D_DE | L1D_PSE | L1D_TSC | L1D_MSR | L1D_PAE | L1D_CX8 | L1D_APIC | L1D_SEP | L1D_MTRR |
 		     L1D_PGE | L1D_CMOV | L1D_PAT | L1D_PSE36 | L1D_CLFSH | L1D_MMX | L1D_FXSR | L1D_SSE | L1D_SSE2;
 
@@ -142,13 +99,37 @@ static void leaf_b(uint32_t subleaf, uint32_t out[4])
 		put(out, 0, 0, subleaf & 0xff, 0);
 }
 
-/* XSAVE: x87 and SSE, 512 bytes and the header. */
-static void leaf_d(const struct cv_cpuid_model *m, uint32_t subleaf, uint32_t out[4])
+/* XSAVE (SDM 1 13.2): the legacy region and the header, then the upper halves of the YMM registers. */
+enum { XSAVE_LEGACY = 576, XSAVE_YMM = 256, XCR0_AVX = 4 };
+
+static uint32_t xsave_size(uint64_t components)
 {
+	return XSAVE_LEGACY + (components & XCR0_AVX ? XSAVE_YMM : 0);
+}
+
+static void leaf_d(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s, uint32_t subleaf, uint32_t out[4])
+{
+	put(out, 0, 0, 0, 0);
 	if (subleaf == 0)
-		put(out, (uint32_t)m->xcr0_mask, 576, 576, (uint32_t)(m->xcr0_mask >> 32));
-	else
-		put(out, 0, 0, 0, 0);
+		put(out, (uint32_t)m->xcr0_mask, xsave_size(s->xcr0), xsave_size(m->xcr0_mask),
+		    (uint32_t)(m->xcr0_mask >> 32));
+	else if (subleaf == 1 && (m->features & CV_HAS(xsavec))) /* of the compacted format */
+		out[1] = xsave_size(s->xcr0);
+	else if (subleaf == 2 && (m->xcr0_mask & XCR0_AVX))
+		put(out, XSAVE_YMM, XSAVE_LEGACY, 0, 0);
+}
+
+/* What the features add to a leaf. */
+static void add_features(const struct cv_cpuid_model *m, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	if (leaf != 7 && leaf != 0xd)
+		subleaf = 0; /* the others have none, whatever ECX holds */
+	for (unsigned f = 1; f < CV_FEATURE_COUNT; f++) {
+		const struct cv_feature_info *i = cv_feature_info((enum cv_feature)f);
+
+		if (i->leaf == leaf && i->subleaf == subleaf && (m->features >> f & 1))
+			out[i->reg] |= BIT(i->bit);
+	}
 }
 
 static void basic(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s, uint32_t leaf, uint32_t subleaf,
@@ -176,15 +157,13 @@ static void basic(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s,
 		break;
 	case 7:
 		if (subleaf == 0)
-			put(out, 0,
-			    L7B_FSGSBASE | L7B_TSC_ADJUST | L7B_SMEP | L7B_ERMS | L7B_NO_FCS_FDS | L7B_RDSEED | L7B_SMAP,
-			    L7C_UMIP, L7D_FSRM | L7D_ARCH_CAP);
+			put(out, 0, L7B_TSC_ADJUST | L7B_NO_FCS_FDS, 0, L7D_ARCH_CAP);
 		break;
 	case 0xb:
 		leaf_b(subleaf, out);
 		break;
 	case 0xd:
-		leaf_d(m, subleaf, out);
+		leaf_d(m, s, subleaf, out);
 		break;
 	case 0x15:
 		put(out, 1, TSC_RATIO, CRYSTAL_HZ, 0);
@@ -212,7 +191,7 @@ static void extended(const struct cv_cpuid_model *m, const struct cv_vcpu_state 
 		put(out, 0, 0, X1C_LAHF64, (mode64 ? X1D_SYSCALL : 0) | X1D_NX | X1D_1G | X1D_RDTSCP | X1D_LM);
 		break;
 	case 0x80000002: case 0x80000003: case 0x80000004:
-		p = brand + 16 * (leaf - 0x80000002);
+		p = (m->level == 3 ? brand_v3 : brand_v2) + 16 * (leaf - 0x80000002);
 		put(out, letters(p), letters(p + 4), letters(p + 8), letters(p + 12));
 		break;
 	case 0x80000006:
@@ -222,7 +201,7 @@ static void extended(const struct cv_cpuid_model *m, const struct cv_vcpu_state 
 		out[3] = BIT(8); /* invariant TSC */
 		break;
 	case 0x80000008:
-		out[0] = m->phys_bits | 48u << 8;
+		out[0] = m->phys_bits | m->linear_bits << 8;
 		break;
 	default:
 		break;
@@ -243,6 +222,7 @@ void cv_cpuid(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s, uin
 	else
 		/* Beyond the highest leaf Intel's processors answer with that leaf. */
 		basic(m, s, leaf <= MAX_BASIC ? leaf : MAX_BASIC, subleaf, out);
+	add_features(m, leaf, subleaf, out);
 }
 
 void cv_cpuid_firmware_state(const struct cv_cpuid_model *m, struct cv_vcpu_state *s)
