@@ -36,7 +36,7 @@ static enum cv_decode_result decode(const uint8_t *p, size_t n, unsigned mode, s
 	require(copy != NULL, "out of memory");
 	memcpy(copy, p, n);
 	memset(out, 0x5a, sizeof(*out));
-	r = cv_decode(copy, n, mode, out);
+	r = cv_decode(copy, n, mode, CV_FEATURES_ALL, out);
 	free(copy);
 	return r;
 }

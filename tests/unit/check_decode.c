@@ -181,7 +181,7 @@ static void strip_prefix(const char *text, char *out, size_t n)
 static bool compare(csh h, cs_insn *ci, const uint8_t *p, unsigned n, unsigned mode)
 {
 	struct cv_insn i;
-	enum cv_decode_result r = cv_decode(p, n, mode, &i);
+	enum cv_decode_result r = cv_decode(p, n, mode, CV_FEATURES_V2, &i);
 	const uint8_t *code = p;
 	size_t left = n;
 	uint64_t addr = 0;
@@ -245,7 +245,7 @@ START_TEST(decode_own_code_matches_capstone)
 	while (p + 15 < end && bad < 10) {
 		bad += !compare(h, ci, p, 15, 64);
 		seen++;
-		p += cv_decode(p, 15, 64, &i) == CV_DECODE_OK ? i.len : 1;
+		p += cv_decode(p, 15, 64, CV_FEATURES_V2, &i) == CV_DECODE_OK ? i.len : 1;
 	}
 	cs_free(ci, 1);
 	cs_close(&h);
@@ -258,7 +258,7 @@ END_TEST
 
 static enum cv_decode_result decode(const char *text, unsigned n, unsigned mode, struct cv_insn *i)
 {
-	return cv_decode((const uint8_t *)text, n, mode, i);
+	return cv_decode((const uint8_t *)text, n, mode, CV_FEATURES_V2, i);
 }
 
 START_TEST(decode_more_than_15_bytes_is_long)

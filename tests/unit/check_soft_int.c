@@ -504,7 +504,7 @@ static uint64_t undefined_by(const struct code *c, unsigned start, const struct 
 	struct cv_insn i;
 	unsigned count;
 
-	ck_assert_int_eq(cv_decode(c->b + start, sizeof(c->b) - start, 64, &i), CV_DECODE_OK);
+	ck_assert_int_eq(cv_decode(c->b + start, sizeof(c->b) - start, 64, CV_FEATURES_V2, &i), CV_DECODE_OK);
 	ck_assert_uint_eq(i.len, c->n - start);
 	count = shift_count(&i, r, start == 0);
 	*result = undefined_result(&i, r, count, start == 0);

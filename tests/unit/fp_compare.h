@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One instruction of x87, MMX or SSE from random states, natively and on the engine.
+ * One instruction of x87, MMX, SSE or AVX from random states, natively and on the engine.
  *
  * The engine does what Intel's processors do, so on their hosts everything is compared. On another maker's only what the
  * manuals define is: undefined_status() and what stands beside it tell what they don't, and implementation_specific()
@@ -40,6 +40,12 @@ static inline void show(const char *who, const struct image *m, const uint8_t *d
 	printf("\n");
 	for (unsigned k = 0; k < 3; k++)
 		printf("   x%u %016llx:%016llx", k, (unsigned long long)q[21 + 2 * k], (unsigned long long)q[20 + 2 * k]);
+	for (unsigned k = 0; k < 3 && m->avx; k++) {
+		uint64_t h[2];
+
+		memcpy(h, m->high[k], 16);
+		printf("   h%u %016llx:%016llx", k, (unsigned long long)h[1], (unsigned long long)h[0]);
+	}
 	printf("\n   mem");
 	for (unsigned k = 0; k < 32; k++)
 		printf(" %02x", data[k]);
@@ -164,6 +170,8 @@ static inline bool same_sums(const struct test *t, const uint8_t *a, const uint8
 
 static inline bool same_xmm(const struct test *t, const struct image *a, const struct image *b)
 {
+	if (memcmp(a->high, b->high, sizeof(a->high)))
+		return false;
 	if (t->insn.op != CV_OP_dpps && t->insn.op != CV_OP_dppd)
 		return !memcmp(a->fx + 160, b->fx + 160, 256);
 	for (unsigned k = 0; k < 16; k++)
@@ -220,7 +228,7 @@ static inline bool same_exactly(const struct test *t, const struct image *a, con
 {
 	(void)t;
 	return a->vector == b->vector && !memcmp(a->fx, b->fx, 4) && a->fx[4] == b->fx[4] && !memcmp(a->fx + 24, b->fx + 24, 4) &&
-	       !memcmp(a->fx + 32, b->fx + 32, 512 - 32 - 96) && same_integers(a, b, ARITH) && !memcmp(da, db, 128);
+	       !memcmp(a->fx + 32, b->fx + 32, 512 - 32 - 96) && !memcmp(a->high, b->high, sizeof(a->high)) && same_integers(a, b, ARITH) && !memcmp(da, db, 128);
 }
 
 /* --- Running --- */
@@ -270,6 +278,8 @@ static inline void run_test(struct test *t, enum flavour f, comparison *equal)
 	set_code(t);
 	for (unsigned k = 0; k < CASES; k++) {
 		random_image(&in, f);
+		if (t->insn.vex & CV_VEX)
+			random_high(&in, f);
 		if (t->insn.mod != 3 && !below(30))
 			in.rdi += 1 + below(8);
 		fill_data(t, data, f);
@@ -298,7 +308,7 @@ static inline void run_test(struct test *t, enum flavour f, comparison *equal)
 /* Of what kind are the operands? Told from the name. */
 static inline enum flavour flavour_of(const struct test *t)
 {
-	const char *n = t->name;
+	const char *n = t->name + (t->insn.vex & CV_VEX ? 1 : 0);
 	size_t len = strlen(n);
 
 	if (!strncmp(n, "pcmpe", 5) && strstr(n, "str"))
@@ -335,12 +345,14 @@ static inline bool approximate(enum cv_op op)
 	return op == CV_OP_rcpps || op == CV_OP_rcpss || op == CV_OP_rsqrtps || op == CV_OP_rsqrtss;
 }
 
-/* Decodes bytes; is it an operation of ops_fp.def? */
+/* Decodes bytes; is it an operation of ops_fp.def, or a VEX-encoded vector operation? */
 static inline bool make_test(struct test *t, const uint8_t *code, unsigned len)
 {
 	memset(t, 0, sizeof(*t));
 	memcpy(t->code, code, len);
-	if (cv_decode(t->code, 15, 64, &t->insn) != CV_DECODE_OK || !soft_handler_fp(&t->insn))
+	if (cv_decode(t->code, 15, 64, CV_FEATURES_ALL, &t->insn) != CV_DECODE_OK)
+		return false;
+	if (!(t->insn.vex & CV_VEX ? soft_handler_avx(&t->insn) : soft_handler_fp(&t->insn)))
 		return false;
 	t->len = t->insn.len;
 	t->name = cv_op_name((enum cv_op)t->insn.op);

@@ -145,6 +145,10 @@ enum {
 	,
 	SYS_OPS = INT_OPS
 #include "vmm-core/x86/ops_sys.def"
+	,
+	FP_OPS = SYS_OPS
+#include "vmm-core/x86/ops_fp.def"
+#include "vmm-core/x86/ops_crypto.def"
 #undef X
 };
 
@@ -174,6 +178,10 @@ cv_handler *soft_handler_int(const struct cv_insn *i)
 	case CV_OP_jcc: case CV_OP_jcxz: case CV_OP_loop: case CV_OP_loope: case CV_OP_loopne: case CV_OP_jmp:
 	case CV_OP_jmp_ind: case CV_OP_call: case CV_OP_call_ind: case CV_OP_ret:
 		return soft_pick_branch(i);
+	case CV_OP_tzcnt: case CV_OP_lzcnt: case CV_OP_andn: case CV_OP_bextr: case CV_OP_blsr: case CV_OP_blsmsk:
+	case CV_OP_blsi: case CV_OP_bzhi: case CV_OP_pdep: case CV_OP_pext: case CV_OP_mulx: case CV_OP_rorx: case CV_OP_sarx:
+	case CV_OP_shlx: case CV_OP_shrx: case CV_OP_adcx: case CV_OP_adox: case CV_OP_movbe:
+		return soft_pick_bmi ? soft_pick_bmi(i) : NULL;
 	case CV_OP_movs: case CV_OP_cmps: case CV_OP_stos: case CV_OP_lods: case CV_OP_scas:
 		return soft_pick_string(i);
 	default:
@@ -225,8 +233,12 @@ void soft_prepare(struct soft_cpu *c, struct cv_insn *i, uint64_t block_rip)
 		i->fn = soft_handler_int(i);
 	else if (i->op <= SYS_OPS)
 		i->fn = soft_handler_sys(i);
-	else
+	else if (i->op <= FP_OPS)
 		i->fn = soft_handler_fp(i);
+	else
+		i->fn = soft_handler_avx(i);
+	if (!i->fn)
+		i->fn = soft_h_ud;
 }
 
 /* --- Decoding --- */
@@ -253,7 +265,7 @@ static const uint8_t *ram_at(const struct soft_cpu *c, uint64_t gpa)
 /* Decodes p[0..n); what cannot be decoded becomes a record that raises. false: needs more bytes. */
 static bool decode_record(struct soft_cpu *c, const uint8_t *p, size_t n, uint64_t off, uint64_t rip, struct cv_insn *i)
 {
-	enum cv_decode_result r = cv_decode(p, n, c->mode, i);
+	enum cv_decode_result r = cv_decode(p, n, c->mode, c->host.model->features, i);
 
 	if (r == CV_DECODE_MORE)
 		return false;

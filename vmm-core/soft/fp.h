@@ -34,6 +34,9 @@
 #undef XR
 #undef XI
 #undef XIR
+#define X(n) cv_handler fp_##n##_m __attribute__((weak)), fp_##n##_r __attribute__((weak));
+#include "vmm-core/x86/ops_crypto.def"
+#undef X
 
 #define FP_INLINE static inline __attribute__((always_inline))
 

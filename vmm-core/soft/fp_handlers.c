@@ -17,6 +17,7 @@ struct handlers {
 #define XIR(n) [CV_OP_##n] = {{{NULL, fp_##n##_r}, {NULL, fp_##n##_qr}}},
 static const struct handlers handlers[CV_OP_COUNT] = {
 #include "vmm-core/x86/ops_fp.def"
+#include "vmm-core/x86/ops_crypto.def"
 };
 #undef X
 #undef XM

@@ -93,6 +93,7 @@ struct soft_cpu {
 	uint8_t mmu;	      /* SOFT_MMU_* for data at this CPL and AC */
 	uint8_t stack_size;   /* of the stack pointer: 2, 4, 8 */
 	bool paging, long_mode /* EFER.LMA */, protected_mode /* PE and not VM */;
+	uint8_t va_shift;     /* 64 less the width of a linear address: 16, or 7 with 5-level paging (CR4.LA57) */
 	bool flat;	      /* data segments need no checks: 64-bit mode (FS/GS still add their base) */
 	uint8_t fp_block;     /* bits: 1: x87 op raises #NM (CR0.EM/TS), 2: SSE op raises #UD, 4: SSE op raises #NM,
 			       * 8: WAIT raises #NM, 16: MMX raises #UD, 32: AVX raises #UD, 64: AVX raises #NM */
@@ -112,6 +113,7 @@ struct soft_cpu {
 	struct soft_tlb_entry *tlb_now; /* tlb[mmu]; set by the dispatcher before it enters a block */
 	uint32_t ctx;	       /* block.h: what makes RIP-to-block translations valid */
 	uint32_t generation;   /* counts TLB flushes */
+	uint64_t tlb_large[2][2];     /* which regions of 2 MiB and 1 GiB large pages were taken into the TLB from (mem.c) */
 	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
 	uint64_t tlb_misses;
 	struct cv_page_filter *wrote; /* borrowed: gets every linear page that is written; NULL: nobody asks */
@@ -162,6 +164,12 @@ static inline uint64_t soft_next_rip(const struct soft_cpu *c, const struct cv_i
 /* CV_INSN_SINGLE handlers only: the instruction has retired; RIP is the next one, or `rip`. */
 void soft_retire(struct soft_cpu *c, const struct cv_insn *i);
 void soft_retire_to(struct soft_cpu *c, const struct cv_insn *i, uint64_t rip);
+
+/* May a 64-bit access, branch or return use this linear address? SDM 3A 4.5.2; the width follows CR4.LA57. */
+static inline bool soft_canonical(const struct soft_cpu *c, uint64_t a)
+{
+	return (uint64_t)((int64_t)(a << c->va_shift) >> c->va_shift) == a;
+}
 
 /* Notes a fault; the handler returns at once. soft_raise for those without error code. */
 void soft_raise(struct soft_cpu *c, const struct cv_insn *i, int vector);
@@ -226,6 +234,7 @@ struct soft_walk {
 	bool executable;
 	bool dirty;	     /* D is set (always after a successful write walk) */
 	bool global;
+	uint8_t shift;	     /* log2 of the page's size */
 	uint32_t error;	     /* #PF error code if the walk failed */
 };
 /*
@@ -238,6 +247,8 @@ bool soft_page_walk(struct soft_cpu *c, uint64_t linear, enum soft_access access
 /* --- System (segment.c, interrupt.c, control.c, msr.c) --- */
 /* After any change to CR0, CR3, CR4, XCR0, EFER, CS, SS, RFLAGS.VM/AC, CPL: recomputes the derived mode. */
 void soft_update_mode(struct soft_cpu *c);
+/* Reads the four PDPTEs that CR3 names into s.pdpte if they may be loaded (SDM 3A 4.4.1); false: a reserved bit is set. */
+bool soft_load_pdptes(struct soft_cpu *c, uint64_t cr3);
 /* Loads a data or stack segment register (MOV, POP, LxS) with all checks; false: raised. */
 bool soft_load_seg(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint16_t sel);
 /*
@@ -257,14 +268,21 @@ uint64_t soft_debug_io(const struct soft_cpu *c, uint16_t port, unsigned n);
 /* Does an armed data breakpoint touch this page? */
 bool soft_debug_page(const struct soft_cpu *c, uint64_t page);
 
+/*
+ * For tests that run millions of short cases: cv_engine_ops.set_state for a state whose paging is as it was (CR0, CR3, CR4,
+ * EFER, page tables); translations stay.
+ */
+void soft_restate(struct cv_engine *e, const struct cv_vcpu_state *s);
+
 /* --- FPU and SSE (x87.c, sse*.c) --- */
 void soft_fninit(struct cv_x87 *f);
 /* The tag word as FSTENV stores it, 2 bits a register, computed from contents. */
 uint16_t soft_x87_full_tag(const struct cv_x87 *f);
 
-/* Handler of an operation: what runs for this decoded record. Never NULL (#UD for what is absent). */
+/* Handler of an operation: what runs for this decoded record; NULL is #UD. */
 cv_handler *soft_handler_int(const struct cv_insn *i); /* ops_int.def; NULL: not mine */
 cv_handler *soft_handler_sys(const struct cv_insn *i); /* ops_sys.def */
-cv_handler *soft_handler_fp(const struct cv_insn *i);  /* ops_fp.def */
+cv_handler *soft_handler_fp(const struct cv_insn *i);  /* ops_fp.def, ops_crypto.def */
+cv_handler *soft_handler_avx(const struct cv_insn *i); /* ops_avx.def */
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "vmm-core/soft/soft.h"
+#include "vmm-core/x86/features.h"
 
 /* A selector's error code; IDT entries have bit 1 set. */
 #define SEL_ERR(sel) ((uint32_t)(sel) & 0xfffcu)
@@ -58,9 +59,15 @@ static inline bool soft_v86(const struct soft_cpu *c)
 	return c->s.rflags & CV_FLAG_VM;
 }
 
-static inline bool canonical(uint64_t a)
+/*
+ * What may be loaded into a base or an address register (FS.base, LSTAR, GDTR, LDTR...): a processor that has 5-level paging takes
+ * 57-bit addresses there whatever CR4.LA57 is (SDM 3A 4.5.2).
+ */
+static inline bool canonical_base(const struct soft_cpu *c, uint64_t a)
 {
-	return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+	unsigned shift = c->host.model->features & CV_HAS(la57) ? 7 : 16;
+
+	return (uint64_t)((int64_t)(a << shift) >> shift) == a;
 }
 
 /* Writes a general register of size 2, 4 (zero-extends) or 8. */
@@ -257,7 +264,7 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v);
 bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v);
 
 /* The handlers, one a row of sys_handlers.c. */
-#define X(name) cv_handler sys_op_##name;
+#define X(name) cv_handler sys_op_##name __attribute__((weak));
 #include "vmm-core/x86/ops_sys.def"
 #undef X
 

@@ -5,7 +5,7 @@
  *
  * A row is found first (maps and selections), then its operands are read in their order in the instruction: ModRM and
  * what follows it, then immediates. Running out of bytes is DECODE_MORE unless 15 were given: then the instruction
- * is too long.
+ * is too long. A VEX prefix (SDM 2A 2.3) stands for REX, a mandatory prefix and the escape bytes: it sets the same fields.
  */
 #include <string.h>
 
@@ -20,6 +20,10 @@ struct reader {
 	uint8_t prefixes;
 	int seg; /* override, or -1 */
 	bool f2_last; /* of F2 and F3, F2 came last */
+	bool vvvv_ones; /* VEX.vvvv is 1111b: no operand */
+	bool w;	      /* REX.W or VEX.W */
+	uint8_t pp;   /* the mandatory prefix of a VEX prefix: 0, 66, F3, F2 */
+	uint64_t features;
 	bool has_modrm;
 	struct cv_insn *i;
 };
@@ -32,6 +36,8 @@ const char *cv_op_name(enum cv_op op)
 #include "vmm-core/x86/ops_int.def"
 #include "vmm-core/x86/ops_sys.def"
 #include "vmm-core/x86/ops_fp.def"
+#include "vmm-core/x86/ops_crypto.def"
+#include "vmm-core/x86/ops_avx.def"
 #undef X
 	};
 
@@ -120,11 +126,52 @@ static uint8_t modrm(struct reader *r)
 	return r->i->modrm;
 }
 
+static const struct cv_opcode no_row = {.op = CV_OP_none};
+
+/*
+ * Behind C4 or C5. The bits are inverted; outside 64-bit mode R, X (and so LES and LDS with a register) tell the prefix
+ * from LES and LDS, and there are eight registers.
+ */
+static const struct cv_opcode *find_vex_row(struct reader *r, bool three)
+{
+	static const struct cv_opcode *const maps[4] = {NULL, cv_map_vex_0f, cv_map_vex_0f38, cv_map_vex_0f3a};
+	bool prefixed = r->i->rex || r->prefixes & (CV_PFX_LOCK | CV_PFX_66 | CV_PFX_REP | CV_PFX_REPNE);
+	uint8_t a = next8(r), b = three ? next8(r) : a;
+	unsigned map = three ? a & 31 : 1;
+	uint8_t rxb = (uint8_t)(three ? (uint8_t)~a >> 5 : ((uint8_t)~a >> 7) << 2);
+
+	r->w = three && b & 0x80;
+	r->pp = b & 3;
+	r->i->rex = (uint8_t)(0x40 | (r->mode == 64 ? rxb | r->w << 3 : 0));
+	r->i->vvvv = (uint8_t)(~b >> 3 & (r->mode == 64 ? 15 : 7));
+	r->vvvv_ones = (b & 0x78) == 0x78;
+	r->i->vex = (uint8_t)(CV_VEX | (b & 4 ? CV_VEX_L : 0));
+	r->i->opcode = next8(r);
+	/* Without the map nothing is known of what follows; processors stop there too. */
+	return map < 1 || map > 3 || prefixed ? &no_row : &maps[map][r->i->opcode];
+}
+
+/* C4h and C5h are LES and LDS outside 64-bit mode, unless their ModRM would name a register. */
+static bool is_vex(struct reader *r, uint8_t b)
+{
+	if ((b & 0xfe) != 0xc4)
+		return false;
+	if (r->mode == 64)
+		return true;
+	if (r->pos >= r->n) {
+		r->short_of = true;
+		return false;
+	}
+	return r->p[r->pos] >= 0xc0;
+}
+
 static const struct cv_opcode *find_row(struct reader *r)
 {
 	uint8_t b = next8(r);
 	const struct cv_opcode *row = &cv_map_1[b];
 
+	if (is_vex(r, b))
+		return find_vex_row(r, b == 0xc4);
 	if (b == 0x0f) {
 		b = next8(r);
 		if (b == 0x38) {
@@ -158,6 +205,8 @@ static unsigned plain_osize(const struct reader *r)
 
 static unsigned mandatory_prefix(const struct reader *r)
 {
+	if (r->i->vex)
+		return r->pp;
 	if (r->prefixes & (CV_PFX_REP | CV_PFX_REPNE))
 		return r->f2_last ? 3 : 2;
 	return r->prefixes & CV_PFX_66 ? 1 : 0;
@@ -175,7 +224,9 @@ static const struct cv_opcode *select_row(struct reader *r, const struct cv_opco
 		case S_PREFIX: k = mandatory_prefix(r); break;
 		case S_MODE64: k = r->mode == 64; break;
 		case S_OSIZE: k = plain_osize(r) == 2 ? 0 : plain_osize(r) == 4 ? 1 : 2; break;
-		case S_REXW: k = !!(r->i->rex & 8); break;
+		case S_REXW: k = r->w; break;
+		case S_VEXL: k = !!(r->i->vex & CV_VEX_L); break;
+		case S_FEATURE: k = r->features >> row->feature & 1; break;
 		case S_none: break;
 		}
 		row = &row->sub[k];
@@ -186,7 +237,8 @@ static const struct cv_opcode *select_row(struct reader *r, const struct cv_opco
 /* --- Operands --- */
 
 enum { K_MODRM = 1, K_MEM = 2 /* mod 3 is #UD */, K_REG = 4 /* memory is #UD */, K_RMREG = 8 /* mod ignored */, K_BYTE = 16,
-       K_RM8 = 32 /* rm is a byte register */, K_REG8 = 64, K_NOREXREG = 128 /* reg without REX.R */ };
+       K_RM8 = 32 /* rm is a byte register */, K_REG8 = 64, K_NOREXREG = 128 /* reg without REX.R */,
+       K_VVVV = 256 /* VEX.vvvv is an operand */, K_VSIB = 512 };
 
 static const uint16_t operand_traits[O_COUNT] = {
 	[O_Eb] = K_MODRM | K_BYTE | K_RM8, [O_Ew] = K_MODRM, [O_Ed] = K_MODRM, [O_Eq] = K_MODRM, [O_Ev] = K_MODRM,
@@ -202,6 +254,10 @@ static const uint16_t operand_traits[O_COUNT] = {
 	[O_Vd] = K_MODRM, [O_Wdq] = K_MODRM, [O_Wps] = K_MODRM, [O_Wpd] = K_MODRM, [O_Wss] = K_MODRM,
 	[O_Wsd] = K_MODRM, [O_Wq] = K_MODRM, [O_Wd] = K_MODRM, [O_Ww] = K_MODRM, [O_Udq] = K_MODRM | K_REG,
 	[O_Uq] = K_MODRM | K_REG, [O_Rdm] = K_MODRM,
+	[O_Vx] = K_MODRM, [O_Wx] = K_MODRM, [O_Ux] = K_MODRM | K_REG, [O_Mx] = K_MODRM | K_MEM, [O_Hx] = K_VVVV,
+	[O_Hdq] = K_VVVV, [O_Hqq] = K_VVVV, [O_Hss] = K_VVVV, [O_Hsd] = K_VVVV, [O_Vqq] = K_MODRM, [O_Wqq] = K_MODRM,
+	[O_Mqq] = K_MODRM | K_MEM, [O_Wxh] = K_MODRM, [O_Wxq] = K_MODRM, [O_Wxo] = K_MODRM,
+	[O_Mdx] = K_MODRM | K_MEM | K_VSIB, [O_By] = K_VVVV, [O_Wb] = K_MODRM,
 };
 
 static unsigned operand_size(const struct reader *r, const struct cv_opcode *row)
@@ -244,7 +300,7 @@ static void read_memory16(struct reader *r, unsigned mod, unsigned rm)
 	i->seg = i->base == CV_RBP ? CV_SS : CV_DS;
 }
 
-static void read_memory32(struct reader *r, unsigned mod, unsigned rm)
+static void read_memory32(struct reader *r, unsigned mod, unsigned rm, bool vsib)
 {
 	struct cv_insn *i = r->i;
 	unsigned disp = mod == 1 ? 1 : mod == 2 ? 4 : 0;
@@ -255,7 +311,7 @@ static void read_memory32(struct reader *r, unsigned mod, unsigned rm)
 		unsigned index = ((sib >> 3) & 7) | (i->rex & 2) << 2;
 
 		i->scale = sib >> 6;
-		i->index = index == 4 ? CV_NOREG : (uint8_t)index;
+		i->index = index == 4 && !vsib ? CV_NOREG : (uint8_t)index;
 		i->base = (uint8_t)((sib & 7) | (i->rex & 1) << 3);
 		if ((sib & 7) == 5 && mod == 0) {
 			i->base = CV_NOREG;
@@ -289,7 +345,7 @@ static void read_modrm(struct reader *r, unsigned traits)
 	if (i->asize == 2)
 		read_memory16(r, mod, rm);
 	else
-		read_memory32(r, mod, rm);
+		read_memory32(r, mod, rm, traits & K_VSIB);
 	if (r->seg >= 0)
 		i->seg = (uint8_t)r->seg;
 }
@@ -300,7 +356,8 @@ static void read_operand(struct reader *r, enum cv_operand o)
 	unsigned z = i->osize == 2 ? 2 : 4;
 
 	switch (o) {
-	case O_Ib: i->imm = next8(r); break;
+	case O_Ib:
+	case O_Lx: i->imm = next8(r); break;
 	case O_Ibs: i->imm = (uint64_t)next_signed(r, 1); break;
 	case O_Iw: i->imm = next_le(r, 2); break;
 	case O_Iz: i->imm = (uint64_t)next_signed(r, z); break;
@@ -331,6 +388,12 @@ static void read_operand(struct reader *r, enum cv_operand o)
 	}
 }
 
+/* A gather needs SIB, and its three vector registers must differ (SDM 2A 2.3.12). */
+static bool gather_allowed(const struct cv_insn *i)
+{
+	return i->asize != 2 && (i->modrm & 7) == 4 && i->reg != i->index && i->reg != i->vvvv && i->index != i->vvvv;
+}
+
 static bool read_operands(struct reader *r, const struct cv_opcode *row)
 {
 	struct cv_insn *i = r->i;
@@ -345,6 +408,8 @@ static bool read_operands(struct reader *r, const struct cv_opcode *row)
 		if (i->mod == 3 ? (traits & K_MEM || row->flags & F_MEMONLY) :
 				  (traits & K_REG || row->flags & F_REGONLY))
 			return false;
+		if (traits & K_VSIB && !gather_allowed(i))
+			return false;
 		if (traits & K_RM8 && i->mod == 3)
 			byte_register(r, &i->rm, CV_INSN_HIGH_RM);
 		if (traits & K_REG8)
@@ -355,13 +420,32 @@ static bool read_operands(struct reader *r, const struct cv_opcode *row)
 	return true;
 }
 
-static bool row_allowed(const struct reader *r, const struct cv_opcode *row)
+/* L, W, vvvv and the feature that a VEX row asks for. */
+static bool vex_allowed(struct reader *r, const struct cv_opcode *row)
+{
+	bool l = r->i->vex & CV_VEX_L, vvvv = false;
+	uint64_t needs = row->flags & F_GPR ? CV_FEATURES_NONE : CV_HAS(avx);
+
+	if (row->flags & (l ? F_L0 : F_L1) || row->flags & (r->w ? F_W0 : F_W1))
+		return false;
+	if ((row->flags & F_Y2 && l) || (row->flags & F_R2 && modrm(r) >= 0xc0))
+		needs |= CV_HAS(avx2);
+	for (unsigned k = 0; k < 4; k++)
+		vvvv |= operand_traits[row->o[k]] & K_VVVV;
+	return (vvvv || r->vvvv_ones) && (r->features & needs) == needs;
+}
+
+static bool row_allowed(struct reader *r, const struct cv_opcode *row)
 {
 	if (row->op == CV_OP_none)
 		return false;
 	if (row->flags & F_NO64 && r->mode == 64)
 		return false;
 	if (row->flags & F_ONLY64 && r->mode != 64)
+		return false;
+	if (r->i->vex && !vex_allowed(r, row))
+		return false;
+	if (!(r->features >> row->feature & 1))
 		return false;
 	return !(row->flags & F_NOPFX && r->prefixes & (CV_PFX_66 | CV_PFX_REP | CV_PFX_REPNE));
 }
@@ -379,6 +463,7 @@ static bool decode(struct reader *r)
 	read_prefixes(r);
 	if (r->short_of)
 		return true;
+	r->w = i->rex & 8;
 	i->asize = r->mode == 64 ? (r->prefixes & CV_PFX_67 ? 4 : 8) :
 				   ((r->mode == 16) == !!(r->prefixes & CV_PFX_67) ? 4 : 2);
 	row = find_row(r);
@@ -407,9 +492,9 @@ static bool decode(struct reader *r)
 	return lock_allowed(r, row);
 }
 
-enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, struct cv_insn *out)
+enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out)
 {
-	struct reader r = {.p = p, .n = n > 15 ? 15 : n, .mode = mode, .seg = -1, .i = out};
+	struct reader r = {.p = p, .n = n > 15 ? 15 : n, .mode = mode, .seg = -1, .features = features, .i = out};
 	bool ok;
 
 	memset(out, 0, sizeof(*out));

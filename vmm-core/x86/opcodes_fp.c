@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opcode maps of MMX and SSE to SSE4.2 (SDM 2D, appendix A.3): the rows of 0F that the integer map leaves empty, 0F 38
- * and 0F 3A.
+ * Opcode maps of MMX, SSE to SSE4.2, AES and SHA (SDM 2D, appendix A.3): the rows of 0F that the integer map leaves empty,
+ * 0F 38 and 0F 3A, with the few integer and system operations that live there.
  *
  * Operations that move or combine bits without looking at them have one operation for their PS and PD opcodes
  * (MOVAPD is movaps, ANDPD andps). Form 1 marks MMX operands. Prefixes select as hardware does: F2 and F3 win over 66.
@@ -26,6 +26,11 @@
 #define INT2(n) PFX(OPF(n, Pq, Qq, W, 1), OP(n, Vdq, Wdq, W), NO, NO)
 #define INT1(n) PFX(NO, OP(n, Vdq, Wdq, W), NO, NO)
 #define IMM1(n) PFX(NO, OP3(n, Vdq, Wdq, Ib, W), NO, NO)
+
+#define AES(n) PFX(NO, OPX(aes, n, Vdq, Wdq, W), NO, NO)
+#define SHA(n) PFX(OPX(sha, n, Vdq, Wdq, W), NO, NO, NO)
+#define OPX3(feat, name, a, b, c, f) \
+	{.op = CV_OP_##name, .o = {O_##a, O_##b, O_##c}, .flags = (f), .feature = CV_FEATURE_##feat}
 
 /* Shifts by an immediate: 0F 71..73 by ModRM.reg. */
 #define SHIFT2(n) PFX(OPF(n, Nq, Ib, REG, 1), OP(n, Udq, Ib, REG), NO, NO)
@@ -215,9 +220,14 @@ const struct cv_opcode cv_map_0f38[256] = {
 	[0x3f] = INT1(pmaxud),
 	[0x40] = INT1(pmulld),
 	[0x41] = INT1(phminposuw),
+	[0x82] = PFX(NO, OPX(invpcid, invpcid, Gy, Mdq, F_SINGLE | F_F64), NO, NO),
+	[0xc8] = SHA(sha1nexte), [0xc9] = SHA(sha1msg1), [0xca] = SHA(sha1msg2),
+	[0xcb] = SHA(sha256rnds2), [0xcc] = SHA(sha256msg1), [0xcd] = SHA(sha256msg2),
+	[0xdb] = AES(aesimc), [0xdc] = AES(aesenc), [0xdd] = AES(aesenclast), [0xde] = AES(aesdec), [0xdf] = AES(aesdeclast),
 	/* The source's size follows 66 and REX.W here, as for an integer operation. */
-	[0xf0] = PFX(NO, NO, NO, OP(crc32_b, Gd, Eb, 0)),
-	[0xf1] = PFX(NO, NO, NO, OP(crc32, Gd, Ev, 0)),
+	[0xf0] = PFX(OPX(movbe, movbe, Gv, Mv, 0), OPX(movbe, movbe, Gv, Mv, 0), NO, OP(crc32_b, Gd, Eb, 0)),
+	[0xf1] = PFX(OPX(movbe, movbe, Mv, Gv, 0), OPX(movbe, movbe, Mv, Gv, 0), NO, OP(crc32, Gd, Ev, 0)),
+	[0xf6] = PFX(NO, OPX(adx, adcx, Gy, Ey, W), OPX(adx, adox, Gy, Ey, W), NO),
 };
 
 const struct cv_opcode cv_map_0f3a[256] = {
@@ -240,8 +250,11 @@ const struct cv_opcode cv_map_0f3a[256] = {
 	[0x40] = IMM1(dpps),
 	[0x41] = IMM1(dppd),
 	[0x42] = IMM1(mpsadbw),
+	[0x44] = PFX(NO, OPX3(pclmulqdq, pclmulqdq, Vdq, Wdq, Ib, W), NO, NO),
 	[0x60] = IMM1(pcmpestrm),
 	[0x61] = IMM1(pcmpestri),
 	[0x62] = IMM1(pcmpistrm),
 	[0x63] = IMM1(pcmpistri),
+	[0xcc] = PFX(OPX3(sha, sha1rnds4, Vdq, Wdq, Ib, W), NO, NO, NO),
+	[0xdf] = PFX(NO, OPX3(aes, aeskeygenassist, Vdq, Wdq, Ib, W), NO, NO),
 };

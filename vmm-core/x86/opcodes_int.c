@@ -60,7 +60,9 @@ static const struct cv_opcode g6[8] = {
 	OP(verr, Ew, none, SYS), OP(verw, Ew, none, SYS),
 };
 
-static const struct cv_opcode g7_1_reg[8] = {[2] = OP(clac, none, none, SYS | F_NOPFX), [3] = OP(stac, none, none, SYS | F_NOPFX)};
+static const struct cv_opcode g7_1_reg[8] = {
+	[2] = OPX(smap, clac, none, none, SYS | F_NOPFX), [3] = OPX(smap, stac, none, none, SYS | F_NOPFX),
+};
 static const struct cv_opcode g7_2_reg[8] = {OP(xgetbv, none, none, SYS | F_NOPFX), OP(xsetbv, none, none, SYS | F_NOPFX)};
 static const struct cv_opcode g7_7_reg[8] = {OP(swapgs, none, none, SYS | F_ONLY64), OP(rdtscp, none, none, SYS)};
 static const struct cv_opcode g7_0[2] = {OP(sgdt, Ms, none, SYS)};
@@ -78,25 +80,29 @@ static const struct cv_opcode g8[8] = {
 };
 
 static const struct cv_opcode g9_1[2] = {OP(cmpxchg8b, Mq, none, F_LOCK), OP(cmpxchg16b, Mdq, none, F_LOCK)};
-static const struct cv_opcode g9_6[4] = {OP(rdrand, Rv, none, SYS), OP(rdrand, Rv, none, SYS)};
-static const struct cv_opcode g9_7[4] = {OP(rdseed, Rv, none, SYS), OP(rdseed, Rv, none, SYS)};
-static const struct cv_opcode g9[8] = {[1] = SUB(REXW, g9_1), [6] = SUB(PREFIX, g9_6), [7] = SUB(PREFIX, g9_7)};
+static const struct cv_opcode g9_6[4] = {OPX(rdrand, rdrand, Rv, none, SYS), OPX(rdrand, rdrand, Rv, none, SYS)};
+static const struct cv_opcode g9_7[4] = {
+	OPX(rdseed, rdseed, Rv, none, SYS), OPX(rdseed, rdseed, Rv, none, SYS), OPX(rdpid, rdpid, Rv, none, SYS | F_F64),
+};
+static const struct cv_opcode g9[8] = {[4] = OPX(xsavec, xsavec, M, none, SYS | F_NOPFX), [1] = SUB(REXW, g9_1), [6] = SUB(PREFIX, g9_6), [7] = SUB(PREFIX, g9_7)};
 
 static const struct cv_opcode g11_eb[8] = {OP(mov, Eb, Ib, 0)};
 static const struct cv_opcode g11_ev[8] = {OP(mov, Ev, Iz, 0)};
 
+static const struct cv_opcode g15_6[4] = {OPX(xsaveopt, xsaveopt, M, none, SYS), OPX(clwb, clflush, Mb, none, SYS)};
+static const struct cv_opcode g15_7[4] = {OP(clflush, Mb, none, SYS), OPX(clflushopt, clflush, Mb, none, SYS)};
 static const struct cv_opcode g15_mem[8] = {
 	OP(fxsave, M, none, SYS | F_NOPFX), OP(fxrstor, M, none, SYS | F_NOPFX), OP(ldmxcsr, Md, none, F_NOPFX),
 	OP(stmxcsr, Md, none, F_NOPFX), OP(xsave, M, none, SYS | F_NOPFX), OP(xrstor, M, none, SYS | F_NOPFX),
-	{0}, OP(clflush, Mb, none, SYS | F_NOPFX),
+	SUB(PREFIX, g15_6), SUB(PREFIX, g15_7),
 };
 static const struct cv_opcode g15_reg_none[8] = {
 	[5] = OP(fence, none, none, SYS), OP(fence, none, none, SYS), OP(fence, none, none, SYS),
 };
 #define FSGS (SYS | F_ONLY64 | F_W64)
 static const struct cv_opcode g15_reg_f3[8] = {
-	OP(rdfsbase, Ry, none, FSGS), OP(rdgsbase, Ry, none, FSGS), OP(wrfsbase, Ry, none, FSGS),
-	OP(wrgsbase, Ry, none, FSGS),
+	OPX(fsgsbase, rdfsbase, Ry, none, FSGS), OPX(fsgsbase, rdgsbase, Ry, none, FSGS), OPX(fsgsbase, wrfsbase, Ry, none, FSGS),
+	OPX(fsgsbase, wrgsbase, Ry, none, FSGS),
 };
 static const struct cv_opcode g15_reg[4] = {SUB(REG, g15_reg_none), [2] = SUB(REG, g15_reg_f3)};
 static const struct cv_opcode g15[2] = {SUB(REG, g15_mem), SUB(PREFIX, g15_reg)};
@@ -111,6 +117,12 @@ static const struct cv_opcode gp_mod[2] = {OP(prefetch, Mb, none, 0), OP(nop, Ev
 static const struct cv_opcode op_82[2] = {SUB(REG, g1_eb_ib)};
 static const struct cv_opcode op_63[2] = {OP(arpl, Ew, Gw, SYS), OP(movsxd, Gv, Ed, 0)};
 static const struct cv_opcode op_b8[4] = {[2] = OP(popcnt, Gv, Ev, 0)};
+/* F3 makes them TZCNT and LZCNT where these exist, and is ignored where they don't. */
+static const struct cv_opcode tzcnt[2] = {OP(bsf, Gv, Ev, 0), OP(tzcnt, Gv, Ev, 0)};
+static const struct cv_opcode lzcnt[2] = {OP(bsr, Gv, Ev, 0), OP(lzcnt, Gv, Ev, 0)};
+#define BY_FEATURE(feat, table) {.sub = (table), .select = S_FEATURE, .feature = CV_FEATURE_##feat}
+static const struct cv_opcode op_bc[4] = {OP(bsf, Gv, Ev, 0), OP(bsf, Gv, Ev, 0), BY_FEATURE(bmi1, tzcnt), OP(bsf, Gv, Ev, 0)};
+static const struct cv_opcode op_bd[4] = {OP(bsr, Gv, Ev, 0), OP(bsr, Gv, Ev, 0), BY_FEATURE(lzcnt, lzcnt), OP(bsr, Gv, Ev, 0)};
 static const struct cv_opcode op_c3[4] = {OP(mov, My, Gy, F_W64)};
 
 const struct cv_opcode cv_map_1[256] = {
@@ -198,7 +210,7 @@ const struct cv_opcode cv_map_0f[256] = {
 	[0xb2] = OP(lss, Gv, Mp, SYS), [0xb3] = OP(btr, Ev, Gv, F_LOCK), [0xb4] = OP(lfs, Gv, Mp, SYS),
 	[0xb5] = OP(lgs, Gv, Mp, SYS), [0xb6] = OP(movzx, Gv, Eb, 0), [0xb7] = OP(movzx, Gv, Ew, 0),
 	[0xb8] = SUB(PREFIX, op_b8), [0xb9] = OP(ud, Gv, Ev, 0), [0xba] = SUB(REG, g8), [0xbb] = OP(btc, Ev, Gv, F_LOCK),
-	[0xbc] = OP(bsf, Gv, Ev, 0), [0xbd] = OP(bsr, Gv, Ev, 0), [0xbe] = OP(movsx, Gv, Eb, 0), [0xbf] = OP(movsx, Gv, Ew, 0),
+	[0xbc] = SUB(PREFIX, op_bc), [0xbd] = SUB(PREFIX, op_bd), [0xbe] = OP(movsx, Gv, Eb, 0), [0xbf] = OP(movsx, Gv, Ew, 0),
 	[0xc0] = OP(xadd, Eb, Gb, F_LOCK), [0xc1] = OP(xadd, Ev, Gv, F_LOCK), [0xc3] = SUB(PREFIX, op_c3),
 	[0xc7] = SUB(REG, g9), EIGHT(0xc8, OP(bswap, Zv, none, 0)), [0xff] = OP(ud, Gv, Ev, 0),
 };
