@@ -29,6 +29,7 @@ enum cv_gdb_arch {
 
 struct cv_gdb_options {
 	enum cv_gdb_arch arch;
+	bool avx; /* the description has YMM registers, too; so it has, whatever is given, for a machine with AVX */
 	bool keep; /* after a client has detached or vanished, wait for the next one; else cv_gdb_serve returns */
 	bool wait; /* a live guest stands still until the first client has come and gone on */
 	/* Asked a few times a second while nothing moves: true makes cv_gdb_serve return. May be NULL. */

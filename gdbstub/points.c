@@ -61,7 +61,7 @@ static bool look_register(void *ctx, unsigned number, uint64_t *v)
 	struct look *l = ctx;
 	uint8_t b[CV_REG_BYTES_MAX] = { 0 };
 	size_t n;
-	const struct cv_reg *regs = cv_regs(l->s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(l->s->opt->arch, l->s->opt->avx, &n);
 
 	if (number >= n)
 		return false;

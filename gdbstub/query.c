@@ -24,7 +24,7 @@ static void features(struct cv_gdb_session *s, const struct cv_request *req)
 		cv_gdb_error(s, 0);
 		return;
 	}
-	cv_tdesc_write(s->opt->arch, &xml);
+	cv_tdesc_write(s->opt->arch, s->opt->avx, &xml);
 	if (xml.err) {
 		cv_gdb_error(s, 12);
 	} else if (req->addr >= xml.len) {

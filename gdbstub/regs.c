@@ -3,6 +3,8 @@
  * Registers between struct cv_vcpu_state and GDB. The numbers are those of QEMU's x86-64 description, so that the same
  * session can be compared: general registers, RIP, EFLAGS, selectors, bases, control registers, x87, SSE.
  *
+ * A CPU with AVX has the upper halves of its YMM registers behind all others: without it the numbers are the same.
+ *
  * x87: the state holds physical registers R0..R7 and one tag bit each; GDB shows the stack, ST(i) = R[(TOP + i) mod 8],
  * and the full tag word (SDM 1 8.1.7), which is computed from the contents.
  */
@@ -16,6 +18,7 @@
 #define ST(n, i) { n, "i387_ext", 80, CV_FEATURE_CORE, CV_REG_ST, i }
 #define FPU(n, i) { n, "int", 32, CV_FEATURE_CORE, CV_REG_FPU, i }
 #define XMM(n, i) { n, "vec128", 128, CV_FEATURE_SSE, CV_REG_XMM, i }
+#define YMMH(n, i) { n, "uint128", 128, CV_FEATURE_AVX, CV_REG_YMMH, i }
 #define SYS(n, t, b, k) { n, t, b, CV_FEATURE_SYSTEM, k, 0 }
 #define MXCSR { "mxcsr", "i386_mxcsr", 32, CV_FEATURE_SSE, CV_REG_MXCSR, 0 }
 #define X87                                                                                                            \
@@ -25,6 +28,10 @@
 #define XMM0_7                                                                                                         \
 	XMM("xmm0", 0), XMM("xmm1", 1), XMM("xmm2", 2), XMM("xmm3", 3), XMM("xmm4", 4), XMM("xmm5", 5),                  \
 		XMM("xmm6", 6), XMM("xmm7", 7)
+#define YMMH0_7                                                                                                        \
+	YMMH("ymm0h", 0), YMMH("ymm1h", 1), YMMH("ymm2h", 2), YMMH("ymm3h", 3), YMMH("ymm4h", 4), YMMH("ymm5h", 5),       \
+		YMMH("ymm6h", 6), YMMH("ymm7h", 7)
+enum { YMMHS_64 = 16, YMMHS_32 = 8 };
 
 static const struct cv_reg regs64[] = {
 	GPR64("rax", "int64", CV_RAX), GPR64("rbx", "int64", CV_RBX), GPR64("rcx", "int64", CV_RCX),
@@ -44,7 +51,9 @@ static const struct cv_reg regs64[] = {
 	SYS("cr8", "int64", 64, CV_REG_CR8), SYS("efer", "x86_efer", 64, CV_REG_EFER),
 	X87, XMM0_7,
 	XMM("xmm8", 8), XMM("xmm9", 9), XMM("xmm10", 10), XMM("xmm11", 11), XMM("xmm12", 12), XMM("xmm13", 13),
-	XMM("xmm14", 14), XMM("xmm15", 15), MXCSR,
+	XMM("xmm14", 14), XMM("xmm15", 15), MXCSR, YMMH0_7,
+	YMMH("ymm8h", 8), YMMH("ymm9h", 9), YMMH("ymm10h", 10), YMMH("ymm11h", 11), YMMH("ymm12h", 12),
+	YMMH("ymm13h", 13), YMMH("ymm14h", 14), YMMH("ymm15h", 15),
 };
 
 static const struct cv_reg regs32[] = {
@@ -57,23 +66,23 @@ static const struct cv_reg regs32[] = {
 	X87, XMM0_7, MXCSR,
 	SYS("cr0", "x86_cr0", 32, CV_REG_CR0), SYS("cr2", "int32", 32, CV_REG_CR2),
 	SYS("cr3", "int32", 32, CV_REG_CR3), SYS("cr4", "x86_cr4", 32, CV_REG_CR4),
-	SYS("efer", "x86_efer", 32, CV_REG_EFER),
+	SYS("efer", "x86_efer", 32, CV_REG_EFER), YMMH0_7,
 };
 
-const struct cv_reg *cv_regs(enum cv_gdb_arch arch, size_t *n)
+const struct cv_reg *cv_regs(enum cv_gdb_arch arch, bool avx, size_t *n)
 {
 	if (arch == CV_GDB_I386) {
-		*n = sizeof(regs32) / sizeof(regs32[0]);
+		*n = sizeof(regs32) / sizeof(regs32[0]) - (avx ? 0 : YMMHS_32);
 		return regs32;
 	}
-	*n = sizeof(regs64) / sizeof(regs64[0]);
+	*n = sizeof(regs64) / sizeof(regs64[0]) - (avx ? 0 : YMMHS_64);
 	return regs64;
 }
 
 int cv_reg_find(enum cv_gdb_arch arch, const char *name)
 {
 	size_t n;
-	const struct cv_reg *r = cv_regs(arch, &n);
+	const struct cv_reg *r = cv_regs(arch, true, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(r[i].name, name))
@@ -192,6 +201,10 @@ void cv_reg_get(const struct cv_reg *reg, const struct cv_vcpu_state *s, uint64_
 		store(out, s->ymm[reg->index][0], 8);
 		store(out + 8, s->ymm[reg->index][1], 8);
 		break;
+	case CV_REG_YMMH:
+		store(out, s->ymm[reg->index][2], 8);
+		store(out + 8, s->ymm[reg->index][3], 8);
+		break;
 	default:
 		store(out, get_number(reg, s, cr8), reg->bits / 8u);
 	}
@@ -291,6 +304,10 @@ bool cv_reg_set(const struct cv_reg *reg, struct cv_vcpu_state *s, uint64_t cr8,
 	case CV_REG_XMM:
 		s->ymm[reg->index][0] = load(in, 8);
 		s->ymm[reg->index][1] = load(in + 8, 8);
+		return true;
+	case CV_REG_YMMH:
+		s->ymm[reg->index][2] = load(in, 8);
+		s->ymm[reg->index][3] = load(in + 8, 8);
 		return true;
 	default:
 		return set_number(reg, s, load(in, reg->bits / 8u));

@@ -32,12 +32,13 @@ enum cv_reg_kind {
 	CV_REG_ST,  /* index: stack position */
 	CV_REG_FPU, /* index: enum cv_fpu_reg */
 	CV_REG_XMM, /* index: number */
+	CV_REG_YMMH, /* index: number; the upper half of a YMM register */
 	CV_REG_MXCSR,
 };
 
 enum cv_fpu_reg { CV_FCTRL, CV_FSTAT, CV_FTAG, CV_FISEG, CV_FIOFF, CV_FOSEG, CV_FOOFF, CV_FOP };
 
-enum cv_reg_feature { CV_FEATURE_CORE, CV_FEATURE_SSE, CV_FEATURE_SEGMENTS, CV_FEATURE_SYSTEM, CV_FEATURES };
+enum cv_reg_feature { CV_FEATURE_CORE, CV_FEATURE_SSE, CV_FEATURE_SEGMENTS, CV_FEATURE_SYSTEM, CV_FEATURE_AVX, CV_FEATURES };
 
 struct cv_reg {
 	const char *name;
@@ -50,9 +51,9 @@ struct cv_reg {
 
 #define CV_REG_BYTES_MAX 16
 
-/* The table and its length. */
-const struct cv_reg *cv_regs(enum cv_gdb_arch arch, size_t *n);
-/* The number of a register by name, or -1. */
+/* The table and its length: with AVX more registers follow, the others keep their numbers. */
+const struct cv_reg *cv_regs(enum cv_gdb_arch arch, bool avx, size_t *n);
+/* The number of a register by name (without AVX: the same in both tables), or -1. */
 int cv_reg_find(enum cv_gdb_arch arch, const char *name);
 /* Writes reg->bits / 8 bytes. */
 void cv_reg_get(const struct cv_reg *reg, const struct cv_vcpu_state *s, uint64_t cr8, uint8_t *out);

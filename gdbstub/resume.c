@@ -22,7 +22,7 @@ static void put_expedited(struct cv_gdb_session *s)
 	struct cv_vcpu_state st;
 	uint8_t b[CV_REG_BYTES_MAX];
 	size_t n;
-	const struct cv_reg *regs = cv_regs(s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(s->opt->arch, s->opt->avx, &n);
 
 	cv_timeline_state(s->t, &st);
 	for (unsigned i = 0; i < 4; i++) {

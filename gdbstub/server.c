@@ -395,6 +395,7 @@ int cv_gdb_serve(struct cv_gdb *g, struct cv_timeline *t, const struct cv_gdb_op
 {
 	struct cv_gdb_options options = { 0 };
 	struct serving sv = { .t = t, .opt = &options, .live = cv_timeline_is_live(t) };
+	const struct cv_machine *machine = cv_timeline_machine(t);
 	enum cv_gdb_end why = 0;
 	bool wait;
 
@@ -402,6 +403,8 @@ int cv_gdb_serve(struct cv_gdb *g, struct cv_timeline *t, const struct cv_gdb_op
 		options = *opt;
 	if (options.arch == CV_GDB_AUTO && options.symbols && !cv_symbols_is_64(options.symbols))
 		options.arch = CV_GDB_I386;
+	if (machine && (machine->model.features & CV_HAS(avx)))
+		options.avx = true;
 	wait = options.wait;
 	while (!why) {
 		if (g->have_packet) {

@@ -36,7 +36,7 @@ static void read_registers(struct cv_gdb_session *s)
 	uint8_t b[CV_REG_BYTES_MAX];
 	uint64_t cr8 = cv_gdb_cr8(s);
 	size_t n;
-	const struct cv_reg *regs = cv_regs(s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(s->opt->arch, s->opt->avx, &n);
 
 	cv_timeline_state(s->t, &st);
 	for (size_t i = 0; i < n; i++) {
@@ -50,7 +50,7 @@ static void read_register(struct cv_gdb_session *s, unsigned number)
 	struct cv_vcpu_state st;
 	uint8_t b[CV_REG_BYTES_MAX];
 	size_t n;
-	const struct cv_reg *regs = cv_regs(s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(s->opt->arch, s->opt->avx, &n);
 
 	if (number >= n) {
 		cv_gdb_error(s, 1);
@@ -77,7 +77,7 @@ static void write_registers(struct cv_gdb_session *s, const uint8_t *data, size_
 	struct cv_vcpu_state st;
 	uint64_t cr8 = cv_gdb_cr8(s);
 	size_t n, at = 0;
-	const struct cv_reg *regs = cv_regs(s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(s->opt->arch, s->opt->avx, &n);
 
 	cv_timeline_state(s->t, &st);
 	for (size_t i = 0; i < n; i++) {
@@ -96,7 +96,7 @@ static void write_register(struct cv_gdb_session *s, const struct cv_request *re
 {
 	struct cv_vcpu_state st;
 	size_t n;
-	const struct cv_reg *regs = cv_regs(s->opt->arch, &n);
+	const struct cv_reg *regs = cv_regs(s->opt->arch, s->opt->avx, &n);
 
 	if (req->reg >= n || req->n != regs[req->reg].bits / 8u) {
 		cv_gdb_error(s, 1);

@@ -85,23 +85,24 @@ static void write_types(struct cv_wbuf *out, enum cv_gdb_arch arch, enum cv_reg_
 	}
 }
 
-void cv_tdesc_write(enum cv_gdb_arch arch, struct cv_wbuf *out)
+void cv_tdesc_write(enum cv_gdb_arch arch, bool avx, struct cv_wbuf *out)
 {
 	static const char *const names[CV_FEATURES] = {
 		[CV_FEATURE_CORE] = "org.gnu.gdb.i386.core",
 		[CV_FEATURE_SSE] = "org.gnu.gdb.i386.sse",
 		[CV_FEATURE_SEGMENTS] = "org.gnu.gdb.i386.segments",
 		[CV_FEATURE_SYSTEM] = "org.chronovisor.i386.system",
+		[CV_FEATURE_AVX] = "org.gnu.gdb.i386.avx", /* GDB makes ymm0 of xmm0 and ymm0h */
 	};
 	size_t n;
-	const struct cv_reg *r = cv_regs(arch, &n);
+	const struct cv_reg *r = cv_regs(arch, avx, &n);
 
 	cv_put_text(out,
 		    "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n"
 		    "<architecture>%s</architecture>\n",
 		    arch == CV_GDB_I386 ? "i386" : "i386:x86-64");
 	for (unsigned f = 0; f < CV_FEATURES; f++) {
-		if (arch == CV_GDB_I386 && f == CV_FEATURE_SEGMENTS)
+		if ((arch == CV_GDB_I386 && f == CV_FEATURE_SEGMENTS) || (!avx && f == CV_FEATURE_AVX))
 			continue;
 		cv_put_text(out, "<feature name=\"%s\">\n", names[f]);
 		write_types(out, arch, (enum cv_reg_feature)f);

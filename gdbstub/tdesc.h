@@ -7,6 +7,6 @@
 #include "vmm-core/buf.h"
 
 /* Appends target.xml (one document without includes). */
-void cv_tdesc_write(enum cv_gdb_arch arch, struct cv_wbuf *out);
+void cv_tdesc_write(enum cv_gdb_arch arch, bool avx, struct cv_wbuf *out);
 
 #endif

@@ -553,6 +553,30 @@ START_TEST(gdb_accepts_the_i386_description)
 }
 END_TEST
 
+START_TEST(gdb_sees_ymm_registers_where_there_is_avx)
+{
+	const char *r = gdb("p $ymm3\n");
+
+	ck_has(r, "$1 = void"); /* a CPU without AVX has none */
+	options.avx = true;
+	r = gdb("p/x $ymm3.v4_int64\np/x $xmm3.uint128\nset var $ymm3.v4_int64[3] = 7\np $ymm3.v4_int64[3]\n"
+		"p/x $xmm3.v2_int64[0]\nset var $ymm15.v4_int64[2] = 5\np $ymm15.v4_int64\nset var $xmm15.v2_int64[1] = 9\n"
+		"p $ymm15.v4_int64\np $rip\ninfo registers mxcsr\n");
+	ck_has(r, "$1 = {0x123456789abcdef, 0x0, 0x33, 0x44}");
+	ck_has(r, "$2 = 0x123456789abcdef");
+	ck_has(r, "$3 = 7");
+	ck_has(r, "$4 = 0x123456789abcdef");
+	ck_has(r, "$5 = {0, 0, 5, 0}");
+	ck_has(r, "$6 = {0, 9, 5, 0}");
+	ck_has(r, "$7 = (void (*)()) 0x1000");
+	ck_has(r, "[ IM DM ZM OM UM PM RC=0 ]");
+	options.arch = CV_GDB_I386;
+	r = gdb("p/x $ymm3.v4_int64\np $ymm8\n");
+	ck_has(r, "$1 = {0x123456789abcdef, 0x0, 0x33, 0x44}");
+	ck_has(r, "$2 = void");
+}
+END_TEST
+
 static bool have_gdb(void)
 {
 	return system("gdb --version >/dev/null 2>&1") == 0;
@@ -582,6 +606,7 @@ static TCase *server_case(void)
 		tcase_add_test(c, gdb_sees_registers_and_memory);
 		tcase_add_test(c, gdb_seeks_restarts_and_detaches);
 		tcase_add_test(c, gdb_accepts_the_i386_description);
+		tcase_add_test(c, gdb_sees_ymm_registers_where_there_is_avx);
 	} else {
 		puts("no gdb here: the tests with a real GDB are left out");
 	}

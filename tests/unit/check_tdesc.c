@@ -27,6 +27,8 @@ START_TEST(regs_numbers_are_those_of_qemu)
 	ck_assert_int_eq(cv_reg_find(CV_GDB_I386, "eip"), 8);
 	ck_assert_int_eq(cv_reg_find(CV_GDB_I386, "st0"), 16);
 	ck_assert_int_eq(cv_reg_find(CV_GDB_I386, "mxcsr"), 40);
+	ck_assert_int_eq(cv_reg_find(CV_GDB_X86_64, "ymm0h"), 66);
+	ck_assert_int_eq(cv_reg_find(CV_GDB_X86_64, "ymm15h"), 81);
 }
 END_TEST
 
@@ -34,7 +36,7 @@ START_TEST(regs_set_then_get_gives_the_same)
 {
 	for (unsigned a = 0; a < 2; a++) {
 		size_t n;
-		const struct cv_reg *r = cv_regs(archs[a], &n);
+		const struct cv_reg *r = cv_regs(archs[a], true, &n);
 
 		for (size_t i = 0; i < n; i++) {
 			struct cv_vcpu_state s;
@@ -68,7 +70,7 @@ START_TEST(regs_writing_what_was_read_changes_nothing)
 {
 	struct cv_vcpu_state s, before;
 	size_t n;
-	const struct cv_reg *r = cv_regs(CV_GDB_X86_64, &n);
+	const struct cv_reg *r = cv_regs(CV_GDB_X86_64, true, &n);
 
 	memset(&s, 0x5a, sizeof(s));
 	before = s;
@@ -87,7 +89,7 @@ START_TEST(regs_fpu_stack_follows_top)
 	struct cv_vcpu_state s = { 0 };
 	uint8_t b[CV_REG_BYTES_MAX];
 	size_t n;
-	const struct cv_reg *r = cv_regs(CV_GDB_X86_64, &n);
+	const struct cv_reg *r = cv_regs(CV_GDB_X86_64, true, &n);
 
 	s.x87.fsw = 6 << 11;
 	s.x87.mant[6] = 0x8000000000000000;
@@ -123,9 +125,9 @@ START_TEST(tdesc_names_every_register_once)
 	for (unsigned a = 0; a < 2; a++) {
 		struct cv_wbuf w = { 0 };
 		size_t n;
-		const struct cv_reg *r = cv_regs(archs[a], &n);
+		const struct cv_reg *r = cv_regs(archs[a], true, &n);
 
-		cv_tdesc_write(archs[a], &w);
+		cv_tdesc_write(archs[a], true, &w);
 		cv_put_u8(&w, 0);
 		ck_assert_int_eq(w.err, 0);
 		for (size_t i = 0; i < n; i++) {
@@ -142,6 +144,68 @@ START_TEST(tdesc_names_every_register_once)
 }
 END_TEST
 
+/* Bytes of a `g` packet, and how often a text is in the description. */
+static size_t packet_size(enum cv_gdb_arch arch, bool avx)
+{
+	size_t n, bytes = 0;
+	const struct cv_reg *r = cv_regs(arch, avx, &n);
+
+	for (size_t i = 0; i < n; i++)
+		bytes += r[i].bits / 8u;
+	return bytes;
+}
+
+static unsigned count_in_tdesc(enum cv_gdb_arch arch, bool avx, const char *text)
+{
+	struct cv_wbuf w = { 0 };
+	unsigned count = 0;
+
+	cv_tdesc_write(arch, avx, &w);
+	cv_put_u8(&w, 0);
+	ck_assert_int_eq(w.err, 0);
+	for (const char *at = strstr((char *)w.data, text); at; at = strstr(at + 1, text))
+		count++;
+	cv_wbuf_release(&w);
+	return count;
+}
+
+START_TEST(tdesc_has_ymm_registers_only_with_avx)
+{
+	ck_assert_uint_eq(packet_size(CV_GDB_X86_64, true), packet_size(CV_GDB_X86_64, false) + 16 * 16);
+	ck_assert_uint_eq(packet_size(CV_GDB_I386, true), packet_size(CV_GDB_I386, false) + 8 * 16);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_X86_64, false, "avx"), 0);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_X86_64, false, "ymm"), 0);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_X86_64, true, "<feature name=\"org.gnu.gdb.i386.avx\">"), 1);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_X86_64, true, "<reg name=\"ymm"), 16);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_I386, false, "ymm"), 0);
+	ck_assert_uint_eq(count_in_tdesc(CV_GDB_I386, true, "<reg name=\"ymm"), 8);
+}
+END_TEST
+
+START_TEST(regs_ymm_halves_are_apart)
+{
+	struct cv_vcpu_state s = { 0 };
+	uint8_t b[CV_REG_BYTES_MAX];
+	size_t n;
+	const struct cv_reg *r = cv_regs(CV_GDB_X86_64, true, &n);
+	const struct cv_reg *low = &r[cv_reg_find(CV_GDB_X86_64, "xmm9")], *high = &r[cv_reg_find(CV_GDB_X86_64, "ymm9h")];
+
+	for (unsigned k = 0; k < 4; k++)
+		s.ymm[9][k] = 0x1111111111111111 * (k + 1);
+	cv_reg_get(low, &s, 0, b);
+	ck_assert_uint_eq(b[0], 0x11);
+	ck_assert_uint_eq(b[15], 0x22);
+	cv_reg_get(high, &s, 0, b);
+	ck_assert_uint_eq(b[0], 0x33);
+	ck_assert_uint_eq(b[15], 0x44);
+	memset(b, 0x77, sizeof(b));
+	ck_assert(cv_reg_set(high, &s, 0, b));
+	ck_assert_uint_eq(s.ymm[9][1], 0x2222222222222222);
+	ck_assert_uint_eq(s.ymm[9][2], 0x7777777777777777);
+	ck_assert_uint_eq(s.ymm[9][3], 0x7777777777777777);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("tdesc");
@@ -155,6 +219,8 @@ int main(void)
 	tcase_add_test(c, regs_fpu_stack_follows_top);
 	tcase_add_test(c, code_bits_follow_mode_and_segment);
 	tcase_add_test(c, tdesc_names_every_register_once);
+	tcase_add_test(c, tdesc_has_ymm_registers_only_with_avx);
+	tcase_add_test(c, regs_ymm_halves_are_apart);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -95,6 +95,8 @@ void cv_timeline_state(struct cv_timeline *t, struct cv_vcpu_state *s)
 		s->x87.se[7] = 0x3fff; /* ST(0) = 1.0 */
 		s->mxcsr = 0x1f80;
 		s->ymm[3][0] = 0x0123456789abcdef;
+		s->ymm[3][2] = 0x33;
+		s->ymm[3][3] = 0x44;
 	}
 	s->pos = *cv_timeline_pos(t);
 }
