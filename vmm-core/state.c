@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The architectural state: power-on values, and its saved form (version 1: the fields in their order, little-endian). */
+/* The architectural state: power-on values, and its saved form (version 2: the fields in their order, little-endian). */
 #include "vmm-core/state.h"
 
 #include <string.h>
 
 #include "vmm-core/error.h"
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 2 };
 
 static void reset_segment(struct cv_seg *s, uint64_t base, uint16_t sel, uint32_t ar)
 {
@@ -85,7 +85,7 @@ static void load_x87(struct cv_x87 *f, struct cv_rbuf *r)
 /* The 64-bit fields that follow the x87 and vector state, in the order of their saved form. */
 #define WORDS(X) \
 	X(efer) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip) \
-	X(pat) X(tsc_offset) X(tsc_aux) X(tsc_adjust) X(misc_enable) X(spec_ctrl) X(mtrr_def_type) X(xss) X(pending_db)
+	X(pat) X(tsc_offset) X(tsc_aux) X(tsc_adjust) X(misc_enable) X(spec_ctrl) X(mtrr_def_type) X(xss) X(pending_db) X(debugctl)
 
 void cv_vcpu_save(const struct cv_vcpu_state *s, struct cv_wbuf *w)
 {
@@ -124,6 +124,8 @@ void cv_vcpu_save(const struct cv_vcpu_state *s, struct cv_wbuf *w)
 		cv_put_u64(w, s->mtrr_base[k]);
 		cv_put_u64(w, s->mtrr_mask[k]);
 	}
+	for (unsigned k = 0; k < 4; k++)
+		cv_put_u64(w, s->pdpte[k]);
 	cv_put_u8(w, s->shadow);
 	cv_put_u8(w, s->halted);
 	cv_put_u8(w, s->nmi_pending);
@@ -182,6 +184,8 @@ void cv_vcpu_load(struct cv_vcpu_state *s, struct cv_rbuf *r)
 		s->mtrr_base[k] = cv_get_u64(r);
 		s->mtrr_mask[k] = cv_get_u64(r);
 	}
+	for (unsigned k = 0; k < 4; k++)
+		s->pdpte[k] = cv_get_u64(r);
 	s->shadow = cv_get_u8(r);
 	s->halted = cv_get_u8(r);
 	s->nmi_pending = cv_get_u8(r);

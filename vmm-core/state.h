@@ -2,7 +2,7 @@
 /*
  * The one architectural state of the virtual CPU: what an engine gets and sets, a checkpoint holds and GDB shows.
  *
- * Plain data. Saved field by field by cv_vcpu_save (version 1). The soft engine keeps one of these as its working
+ * Plain data. Saved field by field by cv_vcpu_save (version 2). The soft engine keeps one of these as its working
  * registers; only RFLAGS' arithmetic flags and the position are settled lazily there.
  */
 #ifndef CV_STATE_H
@@ -76,6 +76,8 @@ struct cv_vcpu_state {
 	uint64_t tsc_adjust;		   /* MSR 3Bh */
 	uint64_t misc_enable, spec_ctrl, mtrr_def_type, mtrr_fix[11], mtrr_base[8], mtrr_mask[8];
 	uint64_t xss;
+	uint64_t pdpte[4]; /* of PAE paging, as loaded with CR3 */
+	uint64_t debugctl; /* MSR 1D9h: BTF */
 
 	uint8_t shadow;	     /* CV_SHADOW_*: no interrupt before the next instruction has retired */
 	bool halted;	     /* HLT retired, waiting for an interrupt */

@@ -52,6 +52,7 @@ void soft_update_mode(struct soft_cpu *c)
 	c->paging = c->s.cr0 & CV_CR0_PG;
 	c->long_mode = c->s.efer & CV_EFER_LMA;
 	c->protected_mode = (c->s.cr0 & CV_CR0_PE) && !(c->s.rflags & CV_FLAG_VM);
+	c->va_shift = c->long_mode && (c->s.cr4 & CV_CR4_LA57) ? 7 : 16;
 	c->mode = c->long_mode && (cs->ar & CV_AR_L) ? 64 : cs->ar & CV_AR_DB ? 32 : 16;
 	c->flat = c->mode == 64;
 	c->stack_size = c->mode == 64 ? 8 : c->s.seg[CV_SS].ar & CV_AR_DB ? 4 : 2;
@@ -67,20 +68,6 @@ static bool supervisor(struct soft_cpu *c, const struct cv_insn *i)
 		return true;
 	raise_gp0(c, i);
 	return false;
-}
-
-/* MOV to CR0, CR3 and CR4 in PAE mode fault when a PDPTE that is present has a reserved bit set (SDM 3A 4.4.1). */
-static bool pdptes_ok(const struct soft_cpu *c, uint64_t cr3)
-{
-	uint64_t rsvd = ~((1ull << c->host.model->phys_bits) - 1) | 0x1e6;
-	uint64_t e[4];
-
-	if (cv_memory_read(c->host.mem, cr3 & 0xffffffe0, e, sizeof(e)) != sizeof(e))
-		return false;
-	for (unsigned k = 0; k < 4; k++)
-		if ((e[k] & 1) && (e[k] & rsvd))
-			return false;
-	return true;
 }
 
 /* Legacy PAE paging in force with these registers? */
@@ -107,15 +94,19 @@ static bool write_cr0(struct soft_cpu *c, uint64_t v)
 			if (!(c->s.cr4 & CV_CR4_PAE) || (c->s.seg[CV_CS].ar & CV_AR_L))
 				return false;
 			efer |= CV_EFER_LMA;
-		} else if ((c->s.cr4 & CV_CR4_PAE) && !pdptes_ok(c, c->s.cr3)) {
+		} else if ((c->s.cr4 & CV_CR4_PAE) && !soft_load_pdptes(c, c->s.cr3)) {
 			return false;
 		}
 	}
 	if (!(v & CV_CR0_PG) && (old & CV_CR0_PG)) {
-		if (c->mode == 64)
+		if (c->mode == 64 || (c->s.cr4 & CV_CR4_PCIDE))
 			return false;
 		efer &= ~(uint64_t)CV_EFER_LMA;
 	}
+	/* Caching bits load the PDPTEs again, too (SDM 3A 4.4.1). */
+	if ((old & CV_CR0_PG) && ((v ^ old) & (CV_CR0_CD | CV_CR0_NW)) && pae_paging(v, c->s.cr4, efer) &&
+	    !soft_load_pdptes(c, c->s.cr3))
+		return false;
 	c->s.cr0 = v;
 	c->s.efer = efer;
 	soft_update_mode(c);
@@ -124,28 +115,45 @@ static bool write_cr0(struct soft_cpu *c, uint64_t v)
 	return true;
 }
 
+/*
+ * With CR4.PCIDE bits 11:0 are the PCID and bit 63 says that nothing need be forgotten (SDM 3A 4.10.4.1). The TLB here has no tags and
+ * always forgets, so what a program sees never depends on how long a translation happened to be remembered.
+ */
 static bool write_cr3(struct soft_cpu *c, uint64_t v)
 {
+	if (c->s.cr4 & CV_CR4_PCIDE)
+		v &= ~(1ull << 63);
 	if (c->long_mode && (v >> c->host.model->phys_bits))
 		return false;
-	if (pae_paging(c->s.cr0, c->s.cr4, c->s.efer) && !pdptes_ok(c, v))
+	if (pae_paging(c->s.cr0, c->s.cr4, c->s.efer) && !soft_load_pdptes(c, v))
 		return false;
 	c->s.cr3 = v;
 	soft_tlb_flush(c);
 	return true;
 }
 
-static bool write_cr4(struct soft_cpu *c, uint64_t v)
+/* SDM 3A 2.5: the bits that may change in some modes only. */
+static bool cr4_change_allowed(const struct soft_cpu *c, uint64_t old, uint64_t v)
 {
-	const uint64_t translation = CV_CR4_PSE | CV_CR4_PAE | CV_CR4_PGE | CV_CR4_SMEP | CV_CR4_SMAP;
-	uint64_t old = c->s.cr4;
+	uint64_t set = v & ~old;
 
 	if (v & ~c->host.model->cr4_mask)
 		return false;
-	if (c->long_mode && !(v & CV_CR4_PAE))
+	if (c->long_mode && (!(v & CV_CR4_PAE) || ((v ^ old) & CV_CR4_LA57)))
+		return false;
+	return !(set & CV_CR4_PCIDE) || (c->long_mode && !(c->s.cr3 & 0xfff));
+}
+
+static bool write_cr4(struct soft_cpu *c, uint64_t v)
+{
+	const uint64_t translation = CV_CR4_PSE | CV_CR4_PAE | CV_CR4_PGE | CV_CR4_LA57 | CV_CR4_PCIDE | CV_CR4_SMEP |
+				     CV_CR4_SMAP;
+	uint64_t old = c->s.cr4;
+
+	if (!cr4_change_allowed(c, old, v))
 		return false;
 	if (pae_paging(c->s.cr0, v, c->s.efer) && ((v ^ old) & (CV_CR4_PAE | CV_CR4_PGE | CV_CR4_PSE | CV_CR4_SMEP)) &&
-	    !pdptes_ok(c, c->s.cr3))
+	    !soft_load_pdptes(c, c->s.cr3))
 		return false;
 	c->s.cr4 = v;
 	soft_update_mode(c);
@@ -271,7 +279,7 @@ static void load_table(struct soft_cpu *c, const struct cv_insn *i, struct cv_dt
 	memcpy(&base, p + 2, n);
 	if (n == 4 && i->osize == 2)
 		base &= 0xffffff;
-	if (n == 8 && !canonical(base)) {
+	if (n == 8 && !canonical_base(c, base)) {
 		raise_gp0(c, i);
 		return;
 	}
@@ -330,6 +338,45 @@ void sys_op_invlpg(struct soft_cpu *c, const struct cv_insn *i)
 	else if (i->seg == CV_FS || i->seg == CV_GS)
 		linear += c->s.seg[i->seg].base;
 	soft_tlb_flush_page(c, linear);
+	soft_finish(c, i);
+}
+
+/* What INVPCID's types ask of the descriptor (SDM 2A, INVPCID): PCID in bits 11:0, then zeros, then the linear address. */
+static bool invpcid_allowed(const struct soft_cpu *c, uint64_t type, const uint64_t d[2])
+{
+	uint64_t pcid = d[0] & 0xfff;
+
+	if (type > 3 || d[0] >> 12)
+		return false;
+	if (type > 1)
+		return true;
+	return (!pcid || (c->s.cr4 & CV_CR4_PCIDE)) && (type == 1 || canonical_base(c, d[1]));
+}
+
+/* 66 0F 38 82 /r: the TLB has no tags, so each type but the first forgets everything. */
+void sys_op_invpcid(struct soft_cpu *c, const struct cv_insn *i)
+{
+	uint64_t type = c->s.gpr[i->reg], d[2];
+
+	if (i->mod == 3 || soft_v86(c)) {
+		if (i->mod == 3)
+			raise_ud(c, i);
+		else
+			raise_gp0(c, i);
+		return;
+	}
+	if (c->mode != 64)
+		type = (uint32_t)type;
+	if (!supervisor(c, i) || !soft_load(c, i, i->seg, soft_ea(c, i), d, sizeof(d)))
+		return;
+	if (!invpcid_allowed(c, type, d)) {
+		raise_gp0(c, i);
+		return;
+	}
+	if (type == 0)
+		soft_tlb_flush_page(c, d[1]);
+	else
+		soft_tlb_flush(c);
 	soft_finish(c, i);
 }
 

@@ -18,7 +18,7 @@ static inline u64 target_of(const struct soft_cpu *c, const struct cv_insn *i)
 /* #GP(0) for a target that is not canonical or beyond the code segment. */
 static __attribute__((noinline)) bool target_allowed(struct soft_cpu *c, const struct cv_insn *i, u64 rip)
 {
-	if (c->mode == 64 ? (u64)((s64)(rip << 16) >> 16) == rip : rip <= c->s.seg[CV_CS].limit)
+	if (c->mode == 64 ? soft_canonical(c, rip) : rip <= c->s.seg[CV_CS].limit)
 		return true;
 	soft_raise_error(c, i, EXC_GP, 0);
 	return false;

@@ -25,7 +25,7 @@ bool sys_check_target(struct soft_cpu *c, const struct cv_insn *i, uint64_t raw,
 	bool ok;
 
 	if (c->long_mode && (raw >> 53 & 1))
-		ok = canonical(rip);
+		ok = soft_canonical(c, rip);
 	else
 		ok = rip <= desc_limit(raw);
 	if (!ok)

@@ -150,7 +150,7 @@ static bool deliver_long(struct soft_cpu *c, const struct cv_insn *i, const stru
 		return false;
 	inner = !desc_conforming(cs.raw) && desc_dpl(cs.raw) < c->cpl;
 	cpl = inner ? desc_dpl(cs.raw) : c->cpl;
-	if (!canonical(rip)) {
+	if (!soft_canonical(c, rip)) {
 		soft_raise_error(c, i, EXC_GP, d->ext);
 		return false;
 	}

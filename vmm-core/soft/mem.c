@@ -18,11 +18,6 @@ struct piece {
 	unsigned n;
 };
 
-static bool canonical(uint64_t a)
-{
-	return (uint64_t)((int64_t)(a << 16) >> 16) == a;
-}
-
 /* --- Faults --- */
 
 void soft_raise(struct soft_cpu *c, const struct cv_insn *i, int vector)
@@ -79,7 +74,7 @@ bool soft_linear(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint
 
 	if (c->mode == 64) {
 		la = off + (seg == CV_FS || seg == CV_GS ? s->base : 0);
-		if (!canonical(la) || !canonical(la + n - 1))
+		if (!soft_canonical(c, la) || !soft_canonical(c, la + n - 1))
 			return raise_segment(c, i, seg);
 	} else {
 		if (!segment_allows(c, s, off, off + n - 1, access == SOFT_WRITE))
@@ -108,7 +103,38 @@ void soft_tlb_flush(struct soft_cpu *c)
 		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
 			c->tlb[m][k].rtag = c->tlb[m][k].wtag = 1;
 	c->tlb_used = 0;
+	memset(c->tlb_large, 0, sizeof(c->tlb_large));
 	c->generation++;
+}
+
+/*
+ * A TLB entry is of 4 KiB, whatever the page. INVLPG of one address forgets the whole page (SDM 3A 4.10.4.1): a small filter knows the
+ * regions of which large pages were used, and then all that lies in the region goes. [0] is 2 MiB, [1] 1 GiB (4 MiB pages count there);
+ * the second index tells the lower half of the address space from the upper one.
+ */
+static uint64_t region_bit(uint64_t la, unsigned shift)
+{
+	return 1ull << ((la >> shift ^ la >> (shift + 6)) & 63);
+}
+
+static void note_large(struct soft_cpu *c, uint64_t la, unsigned shift)
+{
+	if (shift == 21)
+		c->tlb_large[0][la >> 63] |= region_bit(la, 21);
+	else if (shift > 21)
+		c->tlb_large[1][la >> 63] |= region_bit(la, 30);
+}
+
+static void flush_region(struct soft_cpu *c, uint64_t la, unsigned shift)
+{
+	for (unsigned m = 0; m < SOFT_MMUS; m++) {
+		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++) {
+			struct soft_tlb_entry *e = &c->tlb[m][k];
+
+			if (e->rtag >> shift == la >> shift)
+				e->rtag = e->wtag = 1;
+		}
+	}
 }
 
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t linear)
@@ -119,6 +145,10 @@ void soft_tlb_flush_page(struct soft_cpu *c, uint64_t linear)
 		if (e->rtag == (linear & SOFT_PAGE_MASK))
 			e->rtag = e->wtag = 1;
 	}
+	if (c->tlb_large[1][linear >> 63] & region_bit(linear, 30))
+		flush_region(c, linear, 30);
+	else if (c->tlb_large[0][linear >> 63] & region_bit(linear, 21))
+		flush_region(c, linear, 21);
 	c->generation++;
 }
 
@@ -136,6 +166,7 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 				c->tlb[m][k].rtag = c->tlb[m][k].wtag = 1;
 		c->tlb_used = 1;
 	}
+	note_large(c, tag, w->shift);
 	e->rtag = tag;
 	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & CV_PAGE_CODE) &&
 				  (!c->wrote || cv_page_filter_has(c->wrote, tag))
@@ -307,7 +338,7 @@ static bool store_linear(struct soft_cpu *c, const struct cv_insn *i, uint64_t l
 
 static bool slow_canonical(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, unsigned seg, unsigned n)
 {
-	if (c->mode == 64 && (!canonical(la) || !canonical(la + n - 1)))
+	if (c->mode == 64 && (!soft_canonical(c, la) || !soft_canonical(c, la + n - 1)))
 		return raise_segment(c, i, seg);
 	return true;
 }

@@ -208,8 +208,8 @@ bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v)
 	case MSR_TSC_ADJUST: move_tsc(c, c->s.tsc_offset + v - c->s.tsc_adjust); return true;
 	case MSR_BIOS_SIGN_ID: return true;	 /* software writes 0 before it asks CPUID for the revision */
 	case MSR_SYSENTER_CS: return write_checked(&c->s.sysenter_cs, (uint32_t)v, true);
-	case MSR_SYSENTER_ESP: return write_checked(&c->s.sysenter_esp, v, canonical(v));
-	case MSR_SYSENTER_EIP: return write_checked(&c->s.sysenter_eip, v, canonical(v));
+	case MSR_SYSENTER_ESP: return write_checked(&c->s.sysenter_esp, v, canonical_base(c, v));
+	case MSR_SYSENTER_EIP: return write_checked(&c->s.sysenter_eip, v, canonical_base(c, v));
 	case MSR_MISC_ENABLE: return write_misc_enable(c, v);
 	case MSR_DEBUGCTL: return !(v & ~3ull);	 /* LBR and BTF may be asked for; neither is there, and they read as 0 */
 	case MSR_PAT: return write_checked(&c->s.pat, v, memory_types_ok(v, true));
@@ -217,12 +217,12 @@ bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v)
 		return write_checked(&c->s.mtrr_def_type, v, !(v & ~0xcffull) && memory_type_ok(v & 0xff));
 	case MSR_EFER: return write_efer(c, v);
 	case MSR_STAR: return write_checked(&c->s.star, v, true);
-	case MSR_LSTAR: return write_checked(&c->s.lstar, v, canonical(v));
-	case MSR_CSTAR: return write_checked(&c->s.cstar, v, canonical(v));
+	case MSR_LSTAR: return write_checked(&c->s.lstar, v, canonical_base(c, v));
+	case MSR_CSTAR: return write_checked(&c->s.cstar, v, canonical_base(c, v));
 	case MSR_SFMASK: return write_checked(&c->s.sfmask, v, !(v >> 32));
-	case MSR_FS_BASE: return write_checked(&c->s.seg[CV_FS].base, v, canonical(v));
-	case MSR_GS_BASE: return write_checked(&c->s.seg[CV_GS].base, v, canonical(v));
-	case MSR_KERNEL_GS_BASE: return write_checked(&c->s.kernel_gs_base, v, canonical(v));
+	case MSR_FS_BASE: return write_checked(&c->s.seg[CV_FS].base, v, canonical_base(c, v));
+	case MSR_GS_BASE: return write_checked(&c->s.seg[CV_GS].base, v, canonical_base(c, v));
+	case MSR_KERNEL_GS_BASE: return write_checked(&c->s.kernel_gs_base, v, canonical_base(c, v));
 	case MSR_TSC_AUX: return write_checked(&c->s.tsc_aux, v, !(v >> 32));
 	default: return false;
 	}
@@ -281,6 +281,13 @@ void sys_op_rdtscp(struct soft_cpu *c, const struct cv_insn *i)
 		return;
 	set_edx_eax(c, read_tsc(c));
 	c->s.gpr[CV_RCX] = (uint32_t)c->s.tsc_aux;
+	soft_finish(c, i);
+}
+
+/* F3 0F C7 /7: the operand size is that of the mode. */
+void sys_op_rdpid(struct soft_cpu *c, const struct cv_insn *i)
+{
+	write_gpr(c, i->rm, c->mode == 64 ? 8 : 4, c->s.tsc_aux);
 	soft_finish(c, i);
 }
 

@@ -464,7 +464,7 @@ static bool check_sysdesc(struct soft_cpu *c, const struct cv_insn *i, uint16_t 
 {
 	uint64_t base = desc_base(d->raw) | d->high << 32;
 
-	if (!type_ok || (c->long_mode && ((d->high >> 40 & 0x1f) || !canonical(base)))) {
+	if (!type_ok || (c->long_mode && ((d->high >> 40 & 0x1f) || !canonical_base(c, base)))) {
 		soft_raise_error(c, i, EXC_GP, SEL_ERR(sel));
 		return false;
 	}

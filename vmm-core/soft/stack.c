@@ -22,13 +22,13 @@ void sys_stack_current(const struct soft_cpu *c, uint32_t fault, struct soft_sta
 }
 
 /* Do n bytes at `off` lie within the stack segment? */
-static bool within_stack(const struct soft_stack *st, uint64_t off, unsigned n)
+static bool within_stack(const struct soft_cpu *c, const struct soft_stack *st, uint64_t off, unsigned n)
 {
 	const struct cv_seg *s = &st->ss;
 	uint64_t last = off + n - 1;
 
 	if (st->sp_size == 8)
-		return canonical(off) && canonical(last);
+		return soft_canonical(c, off) && soft_canonical(c, last);
 	if (s->ar & CV_AR_UNUSABLE)
 		return false;
 	if ((s->ar & 0xc) == 0x4) /* expand-down: valid above the limit */
@@ -41,7 +41,7 @@ static bool store_piece(struct soft_cpu *c, const struct cv_insn *i, const struc
 {
 	uint64_t linear = off;
 
-	if (!within_stack(st, off, n)) {
+	if (!within_stack(c, st, off, n)) {
 		soft_raise_error(c, i, EXC_SS, st->fault);
 		return false;
 	}

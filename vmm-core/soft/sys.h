@@ -264,7 +264,7 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v);
 bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v);
 
 /* The handlers, one a row of sys_handlers.c. */
-#define X(name) cv_handler sys_op_##name __attribute__((weak));
+#define X(name) cv_handler sys_op_##name;
 #include "vmm-core/x86/ops_sys.def"
 #undef X
 

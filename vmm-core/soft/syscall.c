@@ -45,7 +45,7 @@ void sys_op_sysret(struct soft_cpu *c, const struct cv_insn *i)
 		raise_ud(c, i);
 		return;
 	}
-	if (c->cpl || !canonical(rip)) {
+	if (c->cpl || !soft_canonical(c, rip)) {
 		raise_gp0(c, i);
 		return;
 	}
@@ -78,7 +78,7 @@ void sys_op_sysexit(struct soft_cpu *c, const struct cv_insn *i)
 	bool to64 = c->mode == 64 && (i->rex & 8);
 	uint64_t rip = c->s.gpr[CV_RDX], rsp = c->s.gpr[CV_RCX];
 
-	if (!c->protected_mode || !sel || c->cpl || (to64 && (!canonical(rip) || !canonical(rsp)))) {
+	if (!c->protected_mode || !sel || c->cpl || (to64 && (!soft_canonical(c, rip) || !soft_canonical(c, rsp)))) {
 		raise_gp0(c, i);
 		return;
 	}
@@ -130,7 +130,7 @@ static void write_base(struct soft_cpu *c, const struct cv_insn *i, unsigned seg
 
 	if (!fsgsbase_allowed(c, i))
 		return;
-	if (!canonical(v)) {
+	if (!canonical_base(c, v)) {
 		raise_gp0(c, i);
 		return;
 	}

@@ -6,8 +6,8 @@
  * the accessed bits of the whole path and, for a write, the dirty bit of its last entry. A walk that faults leaves the
  * tables as they are. Entries are read and written as physical memory; where there is no RAM they read as all ones.
  *
- * Three formats share the loop: 4-level (long mode), PAE (whose four PDPTEs are read at walk time, present or not and
- * nothing else), and 32-bit two-level with 4 MiB pages.
+ * Three formats share the loop: 4- and 5-level (long mode), PAE (whose four PDPTEs are registers, loaded and checked
+ * with CR3), and 32-bit two-level with 4 MiB pages.
  */
 #include <string.h>
 
@@ -19,8 +19,8 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x8
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 
 struct path {
-	uint64_t gpa[4];   /* of the entry of each level, root first */
-	uint64_t entry[4];
+	uint64_t gpa[5];   /* of the entry of each level, root first */
+	uint64_t entry[5];
 	unsigned n;
 	unsigned entry_size; /* 4 or 8 */
 };
@@ -137,6 +137,7 @@ static void finish_page(struct soft_walk *w, uint64_t linear, uint64_t entry, ui
 {
 	w->gpa = frame | (linear & ((1ull << shift) - 1));
 	w->global = entry & PTE_G;
+	w->shift = (uint8_t)shift;
 	w->dirty = entry & PTE_D;
 }
 
@@ -163,7 +164,7 @@ static bool walk_32(struct soft_cpu *c, uint64_t linear, struct path *p, struct 
 	return true;
 }
 
-/* The levels below the PDPTE (PAE: from level 2) or from the PML4E (level 4). */
+/* The levels below the PDPTE (PAE: from level 2) or from the root (level 4 or 5). */
 static bool walk_64(struct soft_cpu *c, uint64_t linear, unsigned level, uint64_t table, struct path *p,
 		    struct soft_walk *w)
 {
@@ -180,7 +181,7 @@ static bool walk_64(struct soft_cpu *c, uint64_t linear, unsigned level, uint64_
 		if (!take_entry(c, p, table + (linear >> shift & 0x1ff) * 8, w, &e))
 			return false;
 		large = level > 1 && (e & PTE_PS);
-		if ((e & rsvd) || (large && level == 4))
+		if ((e & rsvd) || (large && level >= 4))
 			return reserved(w);
 		if (level > 1 && !large) {
 			table = e & addr_mask;
@@ -197,20 +198,30 @@ static bool walk_64(struct soft_cpu *c, uint64_t linear, unsigned level, uint64_
 static bool walk_pae(struct soft_cpu *c, uint64_t linear, struct path *p, struct soft_walk *w)
 {
 	uint64_t addr_mask = ((1ull << c->host.model->phys_bits) - 1) & ~0xfffull;
-	uint64_t pdpte = read_entry(c, mask_a20(c, (c->s.cr3 & 0xffffffe0) + (linear >> 30 & 3) * 8), 8);
+	uint64_t pdpte = c->s.pdpte[linear >> 30 & 3];
 
 	p->entry_size = 8;
-	if (!(pdpte & PTE_P))
-		return false;
-	if (pdpte & (~addr_mask & ~0xe19ull)) /* bits 2:1, 8:5 and those past the width (SDM 3A table 4-8) */
-		return reserved(w);
-	return walk_64(c, linear, 2, pdpte & addr_mask, p, w);
+	return (pdpte & PTE_P) && walk_64(c, linear, 2, pdpte & addr_mask, p, w);
+}
+
+/* Bits 2:1, 8:5 and those past the width are reserved where P is set (SDM 3A table 4-8). */
+bool soft_load_pdptes(struct soft_cpu *c, uint64_t cr3)
+{
+	uint64_t rsvd = ~((1ull << c->host.model->phys_bits) - 1) | 0x1e6, e[4];
+
+	for (unsigned k = 0; k < 4; k++) {
+		e[k] = read_entry(c, mask_a20(c, (cr3 & 0xffffffe0) + 8 * k), 8);
+		if ((e[k] & PTE_P) && (e[k] & rsvd))
+			return false;
+	}
+	memcpy(c->s.pdpte, e, sizeof(e));
+	return true;
 }
 
 static bool walk_long(struct soft_cpu *c, uint64_t linear, struct path *p, struct soft_walk *w)
 {
 	p->entry_size = 8;
-	return walk_64(c, linear, 4, c->s.cr3 & ((1ull << c->host.model->phys_bits) - 1) & ~0xfffull, p, w);
+	return walk_64(c, linear, c->s.cr4 & CV_CR4_LA57 ? 5 : 4, c->s.cr3 & ((1ull << c->host.model->phys_bits) - 1) & ~0xfffull, p, w);
 }
 
 /*
@@ -224,7 +235,7 @@ static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_acce
 	const uint64_t rsvd = (~addr_mask & 0x000ffffffffff000) | (c->s.efer & CV_EFER_NXE ? 0 : PTE_NX);
 	uint64_t low = m->size < CV_RAM_LOW_MAX ? m->size : CV_RAM_LOW_MAX;
 	uint64_t table = c->s.cr3 & addr_mask, all = UINT64_MAX, any = 0, e;
-	unsigned shift = 39;
+	unsigned shift = c->s.cr4 & CV_CR4_LA57 ? 48 : 39;
 
 	for (;; shift -= 9) {
 		if (table >= low)
@@ -236,7 +247,7 @@ static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_acce
 			break;
 		table = e & addr_mask;
 	}
-	if (shift == 39 || (all & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (any & rsvd) ||
+	if (shift >= 39 || (all & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (any & rsvd) ||
 	    (access == SOFT_WRITE && !(e & PTE_D)) ||
 	    (shift > 12 && (e & ((1ull << shift) - 1) & ~0x1fffull)))
 		return false;

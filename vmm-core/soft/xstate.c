@@ -2,9 +2,10 @@
 /*
  * FXSAVE, FXRSTOR, XSAVE, XRSTOR, XGETBV, XSETBV: SDM 1 chapters 10.5 and 13.
  *
- * Images are deterministic: both components always count as in use (XINUSE = 3), the bytes between the 80-bit registers
- * are zero, and nothing outside the fields that are defined is written. XSAVE writes the standard format; there is no
- * init or modified optimisation. Registers R0..R7 are stored by stack position, the abridged tag word by register.
+ * Images are deterministic: whether a component is in use is told by its contents alone, the bytes between the 80-bit
+ * registers are zero, and nothing outside the fields that are defined is written. Which bytes each of XSAVE, XSAVEOPT and XSAVEC writes,
+ * and when XRSTOR loads MXCSR, is as current Intel processors do. Registers R0..R7 are stored by stack position, the abridged tag
+ * word by register.
  * Relies on the decoder for: the memory operand, rex (REX.W: the 64-bit image).
  */
 #include <string.h>
@@ -12,9 +13,11 @@
 #include "vmm-core/soft/sys.h"
 
 enum { LEGACY_SIZE = 416, LEGACY_SIZE_32 = 288, HEADER = 512, HEADER_SIZE = 64 };
-enum { IMAGE_MXCSR = 24, IMAGE_ST = 32, IMAGE_XMM = 160 };
-enum { XCR0_X87 = 1, XCR0_SSE = 2 };
+enum { IMAGE_MXCSR = 24, IMAGE_ST = 32, IMAGE_XMM = 160, IMAGE_YMM = 576, IMAGE_SIZE = 832 };
+enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
+#define XCOMP_COMPACTED (1ull << 63)
 #define MXCSR_MASK 0xffffu
+#define MXCSR_INITIAL 0x1f80u
 
 /* --- The legacy region as bytes --- */
 
@@ -193,88 +196,202 @@ void sys_op_fxrstor(struct soft_cpu *c, const struct cv_insn *i)
 	soft_finish(c, i);
 }
 
-/* --- XSAVE and XRSTOR --- */
+/* --- XSAVE and its kin --- */
 
 static uint64_t requested(const struct soft_cpu *c)
 {
 	return ((uint32_t)c->s.gpr[CV_RAX] | c->s.gpr[CV_RDX] << 32) & c->s.xcr0;
 }
 
-/* Stores the legacy fields of the components in rfbm. */
-static bool store_legacy(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, uint64_t rfbm)
+static bool x87_is_initial(const struct cv_x87 *f)
 {
-	uint8_t p[LEGACY_SIZE];
-	unsigned n = legacy_size(c);
+	uint64_t any = f->fsw | f->ftw | f->fop | f->fip | f->fdp;
 
-	put_x87(c, i, p);
-	put_mxcsr(c, p);
-	put_xmm(c, p);
-	if (rfbm == (XCR0_X87 | XCR0_SSE))
-		return soft_store(c, i, i->seg, off, p, n);
-	if (rfbm == XCR0_X87)
-		return soft_store(c, i, i->seg, off, p, IMAGE_MXCSR) &&
-		       soft_store(c, i, i->seg, off + IMAGE_ST, p + IMAGE_ST, IMAGE_XMM - IMAGE_ST);
-	return soft_store(c, i, i->seg, off + IMAGE_MXCSR, p + IMAGE_MXCSR, 8) &&
-	       soft_store(c, i, i->seg, off + IMAGE_XMM, p + IMAGE_XMM, n - IMAGE_XMM);
+	for (unsigned k = 0; k < 8; k++)
+		any |= f->mant[k] | f->se[k];
+	return f->fcw == 0x37f && !any;
 }
 
-/* 0F AE /4: SDM 1 13.7. */
-void sys_op_xsave(struct soft_cpu *c, const struct cv_insn *i)
+/* XINUSE, by contents alone: SDM 1 13.6 lets a processor forget when a component became initial again; this one never does. */
+static uint64_t in_use(const struct soft_cpu *c)
 {
-	uint64_t rfbm = requested(c), off, bv;
+	uint64_t low = 0, high = 0;
+
+	for (unsigned k = 0; k < xmm_count(c); k++) {
+		low |= c->s.ymm[k][0] | c->s.ymm[k][1];
+		high |= c->s.ymm[k][2] | c->s.ymm[k][3];
+	}
+	return (x87_is_initial(&c->s.x87) ? 0 : XCR0_X87) | (low || c->s.mxcsr != MXCSR_INITIAL ? XCR0_SSE : 0) |
+	       (high ? XCR0_AVX : 0);
+}
+
+static void put_ymm(const struct soft_cpu *c, uint8_t *p)
+{
+	for (unsigned k = 0; k < xmm_count(c); k++)
+		memcpy(p + IMAGE_YMM + 16 * k, &c->s.ymm[k][2], 16);
+}
+
+static void get_ymm(struct soft_cpu *c, const uint8_t *p)
+{
+	for (unsigned k = 0; k < xmm_count(c); k++)
+		memcpy(&c->s.ymm[k][2], p + IMAGE_YMM + 16 * k, 16);
+}
+
+/* The parts of an image that hold some components: with AVX alone the compacted format has it in the same place. */
+struct part {
+	unsigned at, n;
+};
+enum { PARTS_MAX = 5 };
+
+static unsigned parts_of(const struct soft_cpu *c, uint64_t components, bool mxcsr, struct part *part)
+{
+	unsigned n = 0, registers = 16 * xmm_count(c);
+
+	if (components & XCR0_X87) {
+		part[n++] = (struct part){0, IMAGE_MXCSR};
+		part[n++] = (struct part){IMAGE_ST, IMAGE_XMM - IMAGE_ST};
+	}
+	if (mxcsr)
+		part[n++] = (struct part){IMAGE_MXCSR, 8};
+	if (components & XCR0_SSE)
+		part[n++] = (struct part){IMAGE_XMM, registers};
+	if (components & XCR0_AVX)
+		part[n++] = (struct part){IMAGE_YMM, registers};
+	return n;
+}
+
+/* Nothing is stored unless everything can be. */
+static bool store_parts(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, const uint8_t *p, const struct part *part,
+			unsigned n)
+{
+	for (unsigned k = 0; k < n; k++)
+		if (!soft_probe_store(c, i, i->seg, off + part[k].at, part[k].n))
+			return false;
+	for (unsigned k = 0; k < n; k++)
+		if (!soft_store(c, i, i->seg, off + part[k].at, p + part[k].at, part[k].n))
+			return false;
+	return true;
+}
+
+enum save_how { PLAIN, OPTIMIZED, COMPACTED };
+
+/*
+ * SDM 1 13.7 (XSAVE), 13.9 (XSAVEOPT), 13.10 (XSAVEC). XSAVE writes every component asked for, the others only those in use. The modified
+ * optimisation isn't there. The first two leave the rest of XSTATE_BV as they find it; XSAVEC writes 16 bytes of the header.
+ */
+static void save(struct soft_cpu *c, const struct cv_insn *i, enum save_how how)
+{
+	uint64_t rfbm = requested(c), used = in_use(c) & rfbm, written = how == PLAIN ? rfbm : used, off, bv = 0;
+	uint64_t format = rfbm | XCOMP_COMPACTED;
+	struct part part[PARTS_MAX + 1];
+	uint8_t p[IMAGE_SIZE];
+	unsigned n;
 
 	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_WRITE, &off))
 		return;
-	if (!soft_load64(c, i, i->seg, off + HEADER, &bv) || !soft_probe_store(c, i, i->seg, off + HEADER, 8))
+	if (how != COMPACTED && !soft_load64(c, i, i->seg, off + HEADER, &bv))
 		return;
-	if (rfbm && !store_legacy(c, i, off, rfbm))
-		return;
-	bv = (bv & ~rfbm) | rfbm;
-	if (soft_store64(c, i, i->seg, off + HEADER, bv))
+	bv = (bv & ~rfbm) | used;
+	put_x87(c, i, p);
+	put_mxcsr(c, p);
+	put_xmm(c, p);
+	put_ymm(c, p);
+	memcpy(p + HEADER, &bv, 8);
+	memcpy(p + HEADER + 8, &format, 8);
+	n = parts_of(c, written, how == COMPACTED ? written & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX), part);
+	part[n++] = (struct part){HEADER, how == COMPACTED ? 16 : 8};
+	if (store_parts(c, i, off, p, part, n))
 		soft_finish(c, i);
 }
 
+/* 0F AE /4. */
+void sys_op_xsave(struct soft_cpu *c, const struct cv_insn *i)
+{
+	save(c, i, PLAIN);
+}
+/* 0F AE /6. */
+void sys_op_xsaveopt(struct soft_cpu *c, const struct cv_insn *i)
+{
+	save(c, i, OPTIMIZED);
+}
+/* 0F C7 /4. */
+void sys_op_xsavec(struct soft_cpu *c, const struct cv_insn *i)
+{
+	save(c, i, COMPACTED);
+}
+
 /* Initial configurations: SDM 1 13.6. */
-static void init_x87(struct soft_cpu *c)
+static void init_components(struct soft_cpu *c, uint64_t components)
 {
-	c->s.x87 = (struct cv_x87){.fcw = 0x37f};
+	if (components & XCR0_X87)
+		c->s.x87 = (struct cv_x87){.fcw = 0x37f};
+	for (unsigned k = 0; k < xmm_count(c); k++) {
+		if (components & XCR0_SSE)
+			c->s.ymm[k][0] = c->s.ymm[k][1] = 0;
+		if (components & XCR0_AVX)
+			c->s.ymm[k][2] = c->s.ymm[k][3] = 0;
+	}
 }
 
-static void init_xmm(struct soft_cpu *c)
+static bool all_zero(const uint8_t *p, unsigned n)
 {
-	for (unsigned k = 0; k < xmm_count(c); k++)
-		c->s.ymm[k][0] = c->s.ymm[k][1] = 0;
+	uint8_t any = 0;
+
+	while (n--)
+		any |= *p++;
+	return !any;
 }
 
-/* 0F AE /5: SDM 1 13.8. */
+/* SDM 1 13.8.1 and 13.8.2: what a header may hold. */
+static bool header_ok(const struct soft_cpu *c, const uint8_t *h, uint64_t bv, uint64_t format)
+{
+	if (!(format & XCOMP_COMPACTED))
+		return !(bv & ~c->s.xcr0) && all_zero(h + 8, 16);
+	if (!(c->host.model->features & CV_HAS(xsavec)))
+		return false;
+	format &= ~XCOMP_COMPACTED;
+	return !(format & ~c->s.xcr0) && !(bv & ~format) && all_zero(h + 16, HEADER_SIZE - 16);
+}
+
+/* 0F AE /5. In the standard format MXCSR is no part of a component; in the compacted one it belongs to SSE. */
 void sys_op_xrstor(struct soft_cpu *c, const struct cv_insn *i)
 {
-	uint8_t p[HEADER + HEADER_SIZE];
-	uint64_t rfbm = requested(c), off, bv, zero[2];
+	uint64_t rfbm = requested(c), off, bv, format, loaded;
+	uint8_t p[IMAGE_SIZE];
+	struct part part[PARTS_MAX];
+	bool mxcsr;
+	unsigned n;
 
-	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, sizeof(p), SOFT_READ, &off) ||
-	    !soft_load(c, i, i->seg, off, p, sizeof(p)))
+	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_READ, &off) ||
+	    !soft_load(c, i, i->seg, off + HEADER, p + HEADER, HEADER_SIZE))
 		return;
 	memcpy(&bv, p + HEADER, 8);
-	memcpy(zero, p + HEADER + 8, 16);
-	/* The compacted form is not there; the first 16 bytes after XSTATE_BV are zero. */
-	if (zero[0] || zero[1] || (bv & ~c->s.xcr0) || ((rfbm & XCR0_SSE) && (image_mxcsr(p) & ~MXCSR_MASK))) {
+	memcpy(&format, p + HEADER + 8, 8);
+	if (!header_ok(c, p + HEADER, bv, format)) {
 		raise_gp0(c, i);
 		return;
 	}
-	if (rfbm & XCR0_X87) {
-		if (bv & XCR0_X87)
-			get_x87(c, i, p);
-		else
-			init_x87(c);
+	loaded = rfbm & bv;
+	mxcsr = format & XCOMP_COMPACTED ? loaded & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX);
+	n = parts_of(c, loaded, mxcsr, part);
+	for (unsigned k = 0; k < n; k++)
+		if (!soft_load(c, i, i->seg, off + part[k].at, p + part[k].at, part[k].n))
+			return;
+	if (mxcsr && (image_mxcsr(p) & ~MXCSR_MASK)) {
+		raise_gp0(c, i);
+		return;
 	}
-	if (rfbm & XCR0_SSE) {
+	init_components(c, rfbm & ~bv);
+	if (mxcsr)
 		c->s.mxcsr = image_mxcsr(p);
-		if (bv & XCR0_SSE)
-			get_xmm(c, p);
-		else
-			init_xmm(c);
-	}
+	else if (rfbm & XCR0_SSE)
+		c->s.mxcsr = MXCSR_INITIAL;
+	if (loaded & XCR0_X87)
+		get_x87(c, i, p);
+	if (loaded & XCR0_SSE)
+		get_xmm(c, p);
+	if (loaded & XCR0_AVX)
+		get_ymm(c, p);
 	soft_finish(c, i);
 }
 
@@ -283,16 +400,27 @@ void sys_op_xrstor(struct soft_cpu *c, const struct cv_insn *i)
 /* 0F 01 D0. */
 void sys_op_xgetbv(struct soft_cpu *c, const struct cv_insn *i)
 {
+	uint64_t v;
+
 	if (!(c->s.cr4 & CV_CR4_OSXSAVE)) {
 		raise_ud(c, i);
 		return;
 	}
-	if ((uint32_t)c->s.gpr[CV_RCX]) {
+	switch ((uint32_t)c->s.gpr[CV_RCX]) {
+	case 0:
+		v = c->s.xcr0;
+		break;
+	case 1:
+		v = c->s.xcr0 & in_use(c);
+		if (c->host.model->features & CV_HAS(xgetbv1))
+			break;
+		/* fall through */
+	default:
 		raise_gp0(c, i);
 		return;
 	}
-	c->s.gpr[CV_RAX] = (uint32_t)c->s.xcr0;
-	c->s.gpr[CV_RDX] = c->s.xcr0 >> 32;
+	c->s.gpr[CV_RAX] = (uint32_t)v;
+	c->s.gpr[CV_RDX] = v >> 32;
 	soft_finish(c, i);
 }
 
@@ -305,7 +433,8 @@ void sys_op_xsetbv(struct soft_cpu *c, const struct cv_insn *i)
 		raise_ud(c, i);
 		return;
 	}
-	if (c->cpl || (uint32_t)c->s.gpr[CV_RCX] || (v & ~c->host.model->xcr0_mask) || !(v & XCR0_X87)) {
+	if (c->cpl || (uint32_t)c->s.gpr[CV_RCX] || (v & ~c->host.model->xcr0_mask) || !(v & XCR0_X87) ||
+	    (v & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX) {
 		raise_gp0(c, i);
 		return;
 	}
