@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x87, MMX and SSE against the host's CPU: the same bytes of code run natively and on the engine, from the same image of
- * registers and the same memory at the same addresses.
+ * x87, MMX, SSE and AVX against the host's CPU: the same bytes of code run natively and on the engine, from the same image
+ * of registers and the same memory at the same addresses.
  *
  * run_native() and run_guest() take an image and leave in it what the code left: registers, flags, and the vector of the
- * exception it raised.
+ * exception it raised. The upper halves of the YMM registers are a part of the image where its `avx` is set: only with
+ * make_avx_engine(), which says whether the host's CPU has them.
  */
 #ifndef FP_FIXTURE_H
 #define FP_FIXTURE_H
@@ -42,6 +43,8 @@ struct image {
 	uint64_t rsi, rdi;    /* 536.. */
 	uint64_t flags;	      /* 552 */
 	int64_t vector;	      /* 560: -1 none */
+	uint64_t avx;	      /* 568: `high` counts */
+	uint8_t high[16][16]; /* 576: bits 255:128 of YMM0..15 */
 } __attribute__((aligned(64)));
 
 /* --- Natively --- */
@@ -56,6 +59,24 @@ __asm__(".text\n"
 	"	mov %rdi, %r15\n"
 	"	mov %rsi, %r14\n"
 	"	fxrstor64 (%r15)\n"
+	"	testb $1, 568(%r15); jz 1f\n"
+	"	vinsertf128 $1, 576(%r15), %ymm0, %ymm0\n"
+	"	vinsertf128 $1, 592(%r15), %ymm1, %ymm1\n"
+	"	vinsertf128 $1, 608(%r15), %ymm2, %ymm2\n"
+	"	vinsertf128 $1, 624(%r15), %ymm3, %ymm3\n"
+	"	vinsertf128 $1, 640(%r15), %ymm4, %ymm4\n"
+	"	vinsertf128 $1, 656(%r15), %ymm5, %ymm5\n"
+	"	vinsertf128 $1, 672(%r15), %ymm6, %ymm6\n"
+	"	vinsertf128 $1, 688(%r15), %ymm7, %ymm7\n"
+	"	vinsertf128 $1, 704(%r15), %ymm8, %ymm8\n"
+	"	vinsertf128 $1, 720(%r15), %ymm9, %ymm9\n"
+	"	vinsertf128 $1, 736(%r15), %ymm10, %ymm10\n"
+	"	vinsertf128 $1, 752(%r15), %ymm11, %ymm11\n"
+	"	vinsertf128 $1, 768(%r15), %ymm12, %ymm12\n"
+	"	vinsertf128 $1, 784(%r15), %ymm13, %ymm13\n"
+	"	vinsertf128 $1, 800(%r15), %ymm14, %ymm14\n"
+	"	vinsertf128 $1, 816(%r15), %ymm15, %ymm15\n"
+	"1:\n"
 	"	push 552(%r15); popfq\n"
 	"	mov 512(%r15), %rax; mov 520(%r15), %rcx; mov 528(%r15), %rdx\n"
 	"	mov 536(%r15), %rsi; mov 544(%r15), %rdi\n"
@@ -65,11 +86,41 @@ __asm__(".text\n"
 	"	mov %rsi, 536(%r15); mov %rdi, 544(%r15)\n"
 	"	pushfq; pop 552(%r15)\n"
 	"	fxsave64 (%r15)\n"
+	"	testb $1, 568(%r15); jz native_after_trap\n"
+	"	vextractf128 $1, %ymm0, 576(%r15)\n"
+	"	vextractf128 $1, %ymm1, 592(%r15)\n"
+	"	vextractf128 $1, %ymm2, 608(%r15)\n"
+	"	vextractf128 $1, %ymm3, 624(%r15)\n"
+	"	vextractf128 $1, %ymm4, 640(%r15)\n"
+	"	vextractf128 $1, %ymm5, 656(%r15)\n"
+	"	vextractf128 $1, %ymm6, 672(%r15)\n"
+	"	vextractf128 $1, %ymm7, 688(%r15)\n"
+	"	vextractf128 $1, %ymm8, 704(%r15)\n"
+	"	vextractf128 $1, %ymm9, 720(%r15)\n"
+	"	vextractf128 $1, %ymm10, 736(%r15)\n"
+	"	vextractf128 $1, %ymm11, 752(%r15)\n"
+	"	vextractf128 $1, %ymm12, 768(%r15)\n"
+	"	vextractf128 $1, %ymm13, 784(%r15)\n"
+	"	vextractf128 $1, %ymm14, 800(%r15)\n"
+	"	vextractf128 $1, %ymm15, 816(%r15)\n"
+	"	vzeroupper\n"
 	"native_after_trap:\n"
 	"	cld; fninit\n"
 	"	pushq $0x1f80; ldmxcsr (%rsp); pop %rax\n"
 	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
 	"	ret\n");
+
+/* The kernel's signal frame has them in XSAVE's standard format, behind what FXSAVE stores. */
+static inline void high_from_frame(struct image *m, const uint8_t *frame)
+{
+	uint64_t present;
+
+	memcpy(&present, frame + 512, 8);
+	if (present & 4)
+		memcpy(m->high, frame + 576, sizeof(m->high));
+	else
+		memset(m->high, 0, sizeof(m->high));
+}
 
 static inline void on_trap(int sig, siginfo_t *info, void *context)
 {
@@ -82,6 +133,8 @@ static inline void on_trap(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	memcpy(native->fx, u->uc_mcontext.fpregs, 512);
+	if (native->avx)
+		high_from_frame(native, (const uint8_t *)u->uc_mcontext.fpregs);
 	native->rax = (uint64_t)r[REG_RAX];
 	native->rcx = (uint64_t)r[REG_RCX];
 	native->rdx = (uint64_t)r[REG_RDX];
@@ -137,9 +190,9 @@ static inline void make_tables(void)
 	put64(TABLES + 0x3000 + 8, 0x00209b0000000000ull); /* GDT: 64-bit code */
 }
 
-static inline void make_engine(void)
+static inline void make_engine_of(const char *model)
 {
-	struct cv_engine_host host = {.mem = &mem, .bus = &bus, .model = cv_cpuid_model_find("chronovisor-v2")};
+	struct cv_engine_host host = {.mem = &mem, .bus = &bus, .model = cv_cpuid_model_find(model)};
 	struct sigaction sa = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
 	intel = host_is_intel();
@@ -156,6 +209,21 @@ static inline void make_engine(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
+}
+
+static inline void make_engine(void)
+{
+	make_engine_of("chronovisor-v2");
+}
+
+/* false: the host's CPU (or kernel) lacks AVX2, so nothing can be compared; make no image with `avx`. */
+static inline bool make_avx_engine(void)
+{
+	make_engine_of("chronovisor-v3");
+	if (__builtin_cpu_supports("avx2"))
+		return true;
+	printf("left out: comparisons of AVX, which this CPU lacks\n");
+	return false;
 }
 
 static inline void guest_segments(struct cv_vcpu_state *s)
@@ -197,6 +265,12 @@ static inline void state_from_image(struct cv_vcpu_state *s, const struct image 
 	}
 	for (unsigned k = 0; k < 16; k++)
 		memcpy(s->ymm[k], m->fx + 160 + 16 * k, 16);
+	if (m->avx) {
+		s->cr4 |= CV_CR4_OSXSAVE;
+		s->xcr0 = 7;
+		for (unsigned k = 0; k < 16; k++)
+			memcpy(&s->ymm[k][2], m->high[k], 16);
+	}
 	memcpy(&s->mxcsr, m->fx + 24, 4);
 	s->gpr[CV_RAX] = m->rax;
 	s->gpr[CV_RCX] = m->rcx;
@@ -217,8 +291,11 @@ static inline void image_from_state(struct image *m, const struct cv_vcpu_state 
 		memcpy(m->fx + 32 + 16 * k, &s->x87.mant[(top + k) & 7], 8);
 		memcpy(m->fx + 40 + 16 * k, &s->x87.se[(top + k) & 7], 2);
 	}
-	for (unsigned k = 0; k < 16; k++)
+	for (unsigned k = 0; k < 16; k++) {
 		memcpy(m->fx + 160 + 16 * k, s->ymm[k], 16);
+		if (m->avx)
+			memcpy(m->high[k], &s->ymm[k][2], 16);
+	}
 	memcpy(m->fx + 24, &s->mxcsr, 4);
 	m->rax = s->gpr[CV_RAX];
 	m->rcx = s->gpr[CV_RCX];
@@ -232,7 +309,7 @@ static inline void image_from_state(struct image *m, const struct cv_vcpu_state 
 
 		m->vector = (int64_t)(s->rip - HANDLERS) / 16;
 		/* RFLAGS as pushed: above RIP and CS, and an error code with #GP. */
-		cv_memory_read(&mem, s->gpr[CV_RSP] + (m->vector == EXC_GP ? 24 : 16), &flags, 8);
+		cv_memory_read(&mem, s->gpr[CV_RSP] + (m->vector == EXC_GP || m->vector == EXC_PF ? 24 : 16), &flags, 8);
 		m->flags = flags;
 	}
 }

@@ -205,4 +205,12 @@ static inline void random_image(struct image *m, enum flavour f)
 	m->flags = 0x202 | (rnd() & ARITH);
 }
 
+/* Adds random upper halves. */
+static inline void random_high(struct image *m, enum flavour f)
+{
+	m->avx = 1;
+	for (unsigned k = 0; k < 16; k++)
+		operand(m->high[k], f);
+}
+
 #endif
