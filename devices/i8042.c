@@ -2,8 +2,8 @@
 /*
  * Keyboard controller (8042) at 60h and 64h with nothing plugged in, and system control port A (92h).
  *
- * It answers its self-test, keeps its configuration byte, pulses the reset line and holds the A20 bit, which is only
- * remembered: address line 20 is never masked. Bytes for a keyboard or mouse time out as they do without one: FEh in
+ * It answers its self-test, keeps its configuration byte, pulses the reset line and holds the A20 bit, which gates
+ * address line 20 of the CPU; one bit for both ports, as chipsets join them. Bytes for a keyboard or mouse time out as they do without one: FEh in
  * the output buffer, with the timeout bit.
  */
 #include <stdlib.h>
@@ -38,6 +38,7 @@ static void answer(struct cv_i8042 *k, uint8_t v, uint8_t status)
 static void set_a20(struct cv_i8042 *k, bool on)
 {
 	k->port92 = on ? PORT92_A20 : 0;
+	cv_machine_set_a20(k->m, on);
 }
 
 static void pulse(struct cv_i8042 *k, uint8_t v)

@@ -132,6 +132,11 @@ struct cv_engine_ops {
 	 * that cannot tell.
 	 */
 	void (*note_writes)(struct cv_engine *e, struct cv_page_filter *f);
+	/*
+	 * The chipset's gate of address line 20 has changed: masked, bit 20 of every physical address is 0 from the next
+	 * instruction on. Callable in mid-instruction. NULL in an engine that cannot.
+	 */
+	void (*set_a20)(struct cv_engine *e, bool masked);
 };
 
 struct cv_engine {

@@ -264,6 +264,12 @@ void cv_machine_request_reset(struct cv_machine *m)
 	m->engine->ops->kick(m->engine);
 }
 
+void cv_machine_set_a20(struct cv_machine *m, bool on)
+{
+	if (m->engine->ops->set_a20)
+		m->engine->ops->set_a20(m->engine, !on);
+}
+
 /*
  * A kernel's last words. Linux: "Kernel panic - not syncing: ...", after an optional "[   1.234567] ". The BSDs, xv6
  * and many home-made kernels: a line that begins with "panic: ".

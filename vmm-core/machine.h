@@ -148,6 +148,7 @@ void cv_machine_add_device(struct cv_machine *m, const struct cv_device_ops *ops
 /* For devices. All may be called in mid-instruction. The first end sticks. */
 void cv_machine_end(struct cv_machine *m, enum cv_end kind, uint64_t code);
 void cv_machine_request_reset(struct cv_machine *m);
+void cv_machine_set_a20(struct cv_machine *m, bool on); /* on: address line 20 follows the CPU; off: it is 0 */
 void cv_machine_console_out(struct cv_machine *m, const uint8_t *p, size_t n);
 
 /* --- Running --- */

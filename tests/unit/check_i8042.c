@@ -79,16 +79,21 @@ END_TEST
 START_TEST(i8042_a20_is_one_bit_everywhere)
 {
 	ck_assert_uint_eq(in8(f, 0x92), 0x02);
+	ck_assert(!f->a20_off);
 	out8(f, COMMAND, 0xdd);
 	ck_assert_uint_eq(in8(f, 0x92), 0x00);
+	ck_assert(f->a20_off);
 	out8(f, COMMAND, 0xd1);
 	out8(f, DATA, 0x03);
 	ck_assert_uint_eq(in8(f, 0x92), 0x02);
+	ck_assert(!f->a20_off);
 	out8(f, 0x92, 0x00);
+	ck_assert(f->a20_off);
 	out8(f, COMMAND, 0xd0);
 	ck_assert_uint_eq(in8(f, DATA) & 3, 1);
 	out8(f, COMMAND, 0xdf);
 	ck_assert_uint_eq(in8(f, 0x92), 0x02);
+	ck_assert(!f->a20_off);
 	ck_assert_uint_eq(f->resets, 0);
 }
 END_TEST

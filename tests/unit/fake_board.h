@@ -21,6 +21,7 @@ struct fake {
 	enum cv_end end;  /* first cv_machine_end */
 	uint64_t end_code;
 	unsigned resets, nmis;
+	bool a20_off;
 	uint64_t tsc_offset;
 	uint8_t out[256]; /* console output */
 	size_t nout;
@@ -49,6 +50,11 @@ void cv_machine_end(struct cv_machine *m, enum cv_end kind, uint64_t code)
 void cv_machine_request_reset(struct cv_machine *m)
 {
 	fake_of(m)->resets++;
+}
+
+void cv_machine_set_a20(struct cv_machine *m, bool on)
+{
+	fake_of(m)->a20_off = !on;
 }
 
 void cv_machine_console_out(struct cv_machine *m, const uint8_t *p, size_t n)

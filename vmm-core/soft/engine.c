@@ -117,7 +117,7 @@ bool soft_fetch_page(struct soft_cpu *c, uint64_t linear, uint64_t *gpa)
 		*gpa = f->gpa | (linear & ~SOFT_PAGE_MASK);
 		return true;
 	}
-	if (c->mode == 64 && (uint64_t)((int64_t)(linear << 16) >> 16) != linear) {
+	if (c->mode == 64 && !soft_canonical(c, linear)) {
 		soft_raise_error(c, NULL, EXC_GP, 0);
 		return false;
 	}
@@ -610,7 +610,7 @@ static void soft_get_state(struct cv_engine *base, struct cv_vcpu_state *s)
 	soft_position(base, &s->pos);
 }
 
-static void soft_set_state(struct cv_engine *base, const struct cv_vcpu_state *s)
+void soft_restate(struct cv_engine *base, const struct cv_vcpu_state *s)
 {
 	struct soft_engine *e = engine_of(base);
 	struct soft_cpu *c = &e->c;
@@ -620,10 +620,15 @@ static void soft_set_state(struct cv_engine *base, const struct cv_vcpu_state *s
 	c->s.rflags = (s->rflags & ~(uint64_t)CV_FLAGS_ARITH) | 2;
 	soft_update_mode(c);
 	soft_debug_update(c);
-	soft_tlb_flush(c);
 	update_context(e);
 	c->budget = 0;
 	e->limit = s->pos.insns;
+}
+
+static void soft_set_state(struct cv_engine *base, const struct cv_vcpu_state *s)
+{
+	soft_tlb_flush(&engine_of(base)->c);
+	soft_restate(base, s);
 }
 
 static void soft_kick(struct cv_engine *base)
@@ -679,7 +684,7 @@ static bool soft_translate(struct cv_engine *base, uint64_t linear, uint64_t *gp
 	struct soft_cpu *c = &engine_of(base)->c;
 	struct soft_walk w;
 
-	if (c->mode == 64 && (uint64_t)((int64_t)(linear << 16) >> 16) != linear)
+	if (c->mode == 64 && !soft_canonical(c, linear))
 		return false;
 	if (!soft_page_walk(c, linear, SOFT_READ, SOFT_MMU_SUPER_AC, true, &w))
 		return false;
@@ -691,6 +696,16 @@ static void soft_note_writes(struct cv_engine *base, struct cv_page_filter *f)
 {
 	engine_of(base)->c.wrote = f;
 	soft_flush(base); /* no page is written any more without the TLB being asked */
+}
+
+static void soft_set_a20(struct cv_engine *base, bool masked)
+{
+	struct soft_cpu *c = &engine_of(base)->c;
+
+	if (c->s.a20_masked == masked)
+		return;
+	c->s.a20_masked = masked;
+	soft_tlb_flush(c);
 }
 
 static const struct cv_engine_ops soft_ops = {
@@ -706,6 +721,7 @@ static const struct cv_engine_ops soft_ops = {
 	.set_points = soft_set_points,
 	.translate = soft_translate,
 	.note_writes = soft_note_writes,
+	.set_a20 = soft_set_a20,
 };
 
 struct cv_engine *cv_soft_new(const struct cv_engine_host *host, struct cv_error *err)
