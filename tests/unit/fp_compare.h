@@ -350,7 +350,7 @@ static inline bool make_test(struct test *t, const uint8_t *code, unsigned len)
 {
 	memset(t, 0, sizeof(*t));
 	memcpy(t->code, code, len);
-	if (cv_decode(t->code, 15, 64, CV_FEATURES_ALL, &t->insn) != CV_DECODE_OK)
+	if (cv_decode(t->code, 15, 64, features, &t->insn) != CV_DECODE_OK)
 		return false;
 	if (!(t->insn.vex & CV_VEX ? soft_handler_avx(&t->insn) : soft_handler_fp(&t->insn)))
 		return false;

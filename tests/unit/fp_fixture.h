@@ -35,6 +35,7 @@
 #define ARITH CV_FLAGS_ARITH
 
 static bool intel; /* is the host's CPU? */
+static uint64_t features; /* of the engine's CPU */
 
 /* What goes in and comes out; the assembly below knows the offsets. */
 struct image {
@@ -196,6 +197,7 @@ static inline void make_engine_of(const char *model)
 	struct sigaction sa = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
 	intel = host_is_intel();
+	features = host.model->features;
 	ck_assert_int_eq(cv_memory_init(&mem, RAM, NULL), 0);
 	engine = cv_soft_new(&host, NULL);
 	ck_assert_ptr_nonnull(engine);
