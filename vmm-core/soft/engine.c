@@ -213,10 +213,13 @@ static void unwind(struct soft_cpu *c)
 
 /*
  * Does the instruction that has just run alone end with a single-step trap? TF as it was at its beginning decides, but
- * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4).
+ * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4). After
+ * a load of SS the trap isn't held back but lost (SDM 3A 6.8.3).
  */
 static bool steps(const struct soft_cpu *c, const struct cv_insn *i, uint64_t flags)
 {
+	if (c->s.shadow & CV_SHADOW_MOVSS)
+		return false;
 	switch (i->op) {
 	case CV_OP_syscall: case CV_OP_sysret:
 		return c->s.rflags & CV_FLAG_TF;

@@ -126,8 +126,12 @@ void sys_drop_inner_segments(struct soft_cpu *c, unsigned cpl)
 				s->sel = 0;
 			continue;
 		}
+		/*
+		 * The selector becomes null and that is all (SDM 2B, RET, return to outer privilege level): FS and GS keep
+		 * their base in 64-bit mode, unlike after loading a null selector.
+		 */
 		if (CV_AR_DPL(s->ar) < cpl && !conforming_code)
-			sys_null_seg(s, 0, 0);
+			*s = (struct cv_seg){.base = s->base, .ar = CV_AR_UNUSABLE};
 	}
 }
 
