@@ -321,10 +321,37 @@ static void write_divide(struct cv_lapic *l, uint32_t v)
 	timer_arm(l, now);
 }
 
+/* Has a one-shot count come to its end, though its deadline is yet to fire? Then it does now. */
+static void finish_one_shot(struct cv_lapic *l)
+{
+	if (l->timer.when == CV_NEVER || cv_clock_read(&l->m->clock, CV_EV_CLOCK) < l->timer.when)
+		return;
+	cv_timer_cancel(&l->timer);
+	lvt_fire(l, CV_LVT_TIMER);
+}
+
+/* A periodic count that becomes a one-shot one ends with the period that it is in. */
+static void finish_periods(struct cv_lapic *l)
+{
+	uint64_t now, period = l->initial * tick_ns(l);
+
+	if (l->timer.when == CV_NEVER)
+		return;
+	now = cv_clock_read(&l->m->clock, CV_EV_CLOCK);
+	if (now >= l->timer.when)
+		lvt_fire(l, CV_LVT_TIMER);
+	l->loaded += (now - l->loaded) / period * period;
+	cv_timer_arm(&l->timer, l->loaded + period);
+}
+
 static void write_lvt_timer(struct cv_lapic *l, uint32_t v)
 {
 	unsigned old = timer_mode(l);
 
+	if (old == TIMER_ONESHOT && (v >> 17 & 3) == TIMER_PERIODIC)
+		finish_one_shot(l);
+	else if (old == TIMER_PERIODIC && (v >> 17 & 3) == TIMER_ONESHOT)
+		finish_periods(l);
 	l->lvt[CV_LVT_TIMER] = v;
 	if (timer_mode(l) == old)
 		return;
@@ -572,12 +599,23 @@ static void reset_registers(struct cv_lapic *l)
 	cv_timer_cancel(&l->timer);
 }
 
+/*
+ * Puts the page of registers at another place (SDM 3A 11.4.5). false: it can't go where RAM or another chip answers. Firmware
+ * that moves the APIC moves it to where nobody is.
+ */
+static bool move_registers(struct cv_lapic *l, uint64_t base)
+{
+	if (base == (l->base & ~0xfffull))
+		return true;
+	return cv_memory_gpa_to_page(&l->m->mem, base) < 0 && cv_bus_move_mmio(&l->m->bus, l->base & ~0xfffull, base);
+}
+
 static bool write_base(struct cv_lapic *l, uint64_t v)
 {
 	bool was = hardware_enabled(l);
 
-	/* The registers cannot be moved, and there is no x2APIC. */
-	if ((v & ~0xfffull) != CV_LAPIC_BASE || (v & (BASE_X2APIC | 0x2ff)))
+	/* There is no x2APIC. */
+	if ((v & (BASE_X2APIC | 0x2ff)) || v >> l->m->model.phys_bits || !move_registers(l, v & ~0xfffull))
 		return false;
 	l->base = v;
 	if (was && !hardware_enabled(l))
@@ -623,6 +661,7 @@ static void lapic_reset(void *dev)
 {
 	struct cv_lapic *l = dev;
 
+	move_registers(l, CV_LAPIC_BASE);
 	l->base = CV_LAPIC_BASE | BASE_ENABLE | BASE_BSP;
 	reset_registers(l);
 	l->lvt[CV_LVT_LINT0] = CV_APIC_EXTINT << 8;
@@ -665,10 +704,16 @@ static void lapic_load(void *dev, struct cv_rbuf *r)
 {
 	struct cv_lapic *l = dev;
 	unsigned i, flags;
+	uint64_t base;
 
 	if (!cv_device_version(r, SAVE_VERSION))
 		return;
-	l->base = cv_get_u64(r);
+	base = cv_get_u64(r);
+	if (!move_registers(l, base & ~0xfffull)) {
+		r->err = CV_E_CORRUPT;
+		return;
+	}
+	l->base = base;
 	l->id = cv_get_u32(r);
 	l->tpr = cv_get_u32(r);
 	l->ldr = cv_get_u32(r);
@@ -716,6 +761,7 @@ struct cv_lapic *cv_lapic_new(struct cv_machine *m, struct cv_error *err)
 	if (!l)
 		return NULL;
 	l->m = m;
+	l->base = CV_LAPIC_BASE;
 	cv_bus_add_mmio(&m->bus, CV_LAPIC_BASE, 0x1000, &io_ops, l);
 	cv_timer_add(&m->clock, &l->timer, timer_expired, l);
 	return l;

@@ -33,6 +33,27 @@ void cv_bus_add_mmio(struct cv_bus *b, uint64_t base, uint64_t len, const struct
 	add(b->mmio, &b->nmmio, (struct cv_region){.base = base, .len = len, .ops = ops, .dev = dev});
 }
 
+bool cv_bus_move_mmio(struct cv_bus *b, uint64_t from, uint64_t to)
+{
+	struct cv_region moved = {0};
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < b->nmmio; k++)
+		if (b->mmio[k].base == from)
+			moved = b->mmio[k];
+	assert(moved.len > 0);
+	moved.base = to;
+	for (unsigned k = 0; k < b->nmmio; k++)
+		if (b->mmio[k].base != from && b->mmio[k].base < to + moved.len && to < b->mmio[k].base + b->mmio[k].len)
+			return false;
+	for (unsigned k = 0; k < b->nmmio; k++)
+		if (b->mmio[k].base != from)
+			b->mmio[n++] = b->mmio[k];
+	b->nmmio = n;
+	add(b->mmio, &b->nmmio, moved);
+	return true;
+}
+
 static const struct cv_region *find(const struct cv_region *table, unsigned n, uint64_t addr)
 {
 	unsigned low = 0, high = n;

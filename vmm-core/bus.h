@@ -2,7 +2,7 @@
 /*
  * Port I/O and memory-mapped I/O: which device answers at an address.
  *
- * Regions never overlap and are registered once, by the board, before the first instruction. Accesses reach a device
+ * Regions never overlap and are registered once, by the board, before the first instruction; only the local APIC moves. Accesses reach a device
  * naturally aligned within its region with size 1, 2 or 4 (8 for MMIO); where nobody answers a read gives all ones and
  * a write is lost, as on a PC. A device's handlers are deterministic: a function of its state, the access and cv_clock.
  */
@@ -36,6 +36,9 @@ struct cv_bus {
 /* Registers a region; overlapping ones or too many are a bug (assert). */
 void cv_bus_add_pio(struct cv_bus *b, uint16_t port, unsigned len, const struct cv_io_ops *ops, void *dev);
 void cv_bus_add_mmio(struct cv_bus *b, uint64_t base, uint64_t len, const struct cv_io_ops *ops, void *dev);
+
+/* Moves the region that begins at `from`. false: another is in the way, and nothing has changed. */
+bool cv_bus_move_mmio(struct cv_bus *b, uint64_t from, uint64_t to);
 
 uint32_t cv_bus_in(struct cv_bus *b, uint16_t port, unsigned size);
 void cv_bus_out(struct cv_bus *b, uint16_t port, unsigned size, uint32_t value);

@@ -255,11 +255,64 @@ START_TEST(lapic_base_msr_refuses_what_is_not_there)
 	ck_assert(rdmsr(0x1b, &v));
 	ck_assert_uint_eq(v, 0xfee00900);
 	ck_assert(!wrmsr(0x1b, 0xfee00d00)); /* x2APIC */
-	ck_assert(!wrmsr(0x1b, 0xfed00900)); /* moved */
+	ck_assert(!wrmsr(0x1b, 0x00100900)); /* over RAM */
+	ck_assert(!wrmsr(0x1b, 0xfec00900)); /* over the IOAPIC */
+	ck_assert(!wrmsr(0x1b, 0x80fee00900)); /* beyond the physical addresses */
 	ck_assert(!wrmsr(0x1b, 0xfee00901)); /* reserved bit */
 	ck_assert(!rdmsr(0x802, &v));
 	ck_assert(!wrmsr(0x80b, 0));
 	ck_assert(wrmsr(0x1b, 0xfee00900));
+}
+END_TEST
+
+START_TEST(lapic_registers_move_with_the_base)
+{
+	struct fake *g = fake_new();
+	struct cv_wbuf saved = {0};
+
+	lapic_set(f, TPR, 0x40);
+	ck_assert(wrmsr(0x1b, 0xfed40900));
+	ck_assert_uint_eq(cv_bus_mmio_read(&f->m.bus, 0xfed40000 + TPR, 4), 0x40);
+	ck_assert_uint_eq(lapic_get(f, TPR), 0xffffffff);
+	fake_save(f, &saved);
+	fake_load(g, &saved);
+	ck_assert_uint_eq(cv_bus_mmio_read(&g->m.bus, 0xfed40000 + TPR, 4), 0x40);
+	fake_reset(g);
+	ck_assert_uint_eq(lapic_get(g, VERSION), 0x00050014);
+	fake_free(g);
+	cv_wbuf_release(&saved);
+	ck_assert(wrmsr(0x1b, 0xfee00900));
+	ck_assert_uint_eq(lapic_get(f, TPR), 0x40);
+}
+END_TEST
+
+/* One-shot and periodic share the count (SDM 3A 11.5.4): 1000 ticks of 40 ns. */
+START_TEST(lapic_timer_changes_mode_in_mid_count)
+{
+	lapic_set(f, DIVIDE, 0xb);
+	lapic_set(f, LVT_TIMER, PERIODIC | 0x40);
+	lapic_set(f, INITIAL, 1000);
+	f->host_ns = 4 * 1000 * 40 + 100 * 40; /* four periods, which nobody has fired yet, and 100 ticks */
+	lapic_set(f, LVT_TIMER, 0x40);
+	ck_assert_int_eq(acknowledge(f), 0x40);
+	lapic_set(f, EOI, 0);
+	ck_assert_uint_eq(lapic_get(f, CURRENT), 900);
+	advance(f, 5 * 1000 * 40);
+	ck_assert_int_eq(acknowledge(f), 0x40);
+	lapic_set(f, EOI, 0);
+	ck_assert_uint_eq(lapic_get(f, CURRENT), 0);
+	ck_assert_uint_eq(cv_clock_deadline(&f->m.clock), CV_NEVER);
+	lapic_set(f, LVT_TIMER, PERIODIC | 0x40);
+	ck_assert_uint_eq(lapic_get(f, CURRENT), 0);
+
+	lapic_set(f, LVT_TIMER, 0x40);
+	lapic_set(f, INITIAL, 1000);
+	f->host_ns += 1001 * 40; /* at its end, which nobody has fired yet */
+	ck_assert_uint_eq(lapic_get(f, CURRENT), 0);
+	lapic_set(f, LVT_TIMER, PERIODIC | 0x40);
+	ck_assert_int_eq(acknowledge(f), 0x40);
+	ck_assert_uint_eq(lapic_get(f, CURRENT), 0);
+	ck_assert_uint_eq(cv_clock_deadline(&f->m.clock), CV_NEVER);
 }
 END_TEST
 
@@ -391,6 +444,8 @@ int main(void)
 		lapic_tsc_deadline_follows_a_moved_tsc,
 		lapic_tsc_deadline_in_the_past_fires_at_once,
 		lapic_base_msr_refuses_what_is_not_there,
+		lapic_registers_move_with_the_base,
+		lapic_timer_changes_mode_in_mid_count,
 		lapic_disabled_lets_the_pic_through,
 		lapic_at_power_on_is_a_virtual_wire,
 		lapic_lint0_in_fixed_and_nmi_mode,

@@ -103,6 +103,7 @@ static inline struct fake *fake_new_with(bool test_device)
 	f->m.config.epoch = 1709164790;
 	f->m.config.ram_size = CV_RAM_MIN;
 	f->m.config.test_device = test_device;
+	f->m.model.phys_bits = 39;
 	cv_clock_init(&f->m.clock, false);
 	f->m.clock.ask = fake_ask;
 	f->m.clock.ctx = f;

@@ -35,6 +35,9 @@ enum {
 #define MISC_ENABLE_FIXED 0x1800ull
 #define MISC_ENABLE_WRITABLE 0x00400001ull
 
+#define APIC_BASE_ENABLE (1ull << 11)
+#define CPUID_1_EDX_APIC (1u << 9)
+
 /* Index into mtrr_fix, or -1. */
 static int mtrr_fix_index(uint32_t msr)
 {
@@ -297,11 +300,22 @@ void sys_op_rdpmc(struct soft_cpu *c, const struct cv_insn *i)
 	raise_gp0(c, i);
 }
 
+/* The local APIC is announced while IA32_APIC_BASE has it on (SDM 3A 11.4.3). */
+static bool apic_off(struct soft_cpu *c)
+{
+	uint64_t base;
+
+	return c->host.irqchip && c->host.irqchip->read_msr(c->host.irqchip_dev, MSR_APIC_BASE, &base) &&
+	       !(base & APIC_BASE_ENABLE);
+}
+
 void sys_op_cpuid(struct soft_cpu *c, const struct cv_insn *i)
 {
 	uint32_t out[4];
 
 	cv_cpuid(c->host.model, &c->s, (uint32_t)c->s.gpr[CV_RAX], (uint32_t)c->s.gpr[CV_RCX], out);
+	if ((uint32_t)c->s.gpr[CV_RAX] == 1 && apic_off(c))
+		out[3] &= ~CPUID_1_EDX_APIC;
 	c->s.gpr[CV_RAX] = out[0];
 	c->s.gpr[CV_RBX] = out[1];
 	c->s.gpr[CV_RCX] = out[2];
