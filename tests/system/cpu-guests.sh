@@ -19,9 +19,9 @@ examine() { # examine NAME CHECKS: at least so many checks, all of them good; th
 	echo "$1: $count checks, recorded and replayed"
 }
 
-examine faults 114
+examine faults 116
 examine paging 111
-examine debug 80
+examine debug 86
 examine legacy 72
 
 expect_status 3 "$CV" record -o "$WORK/triple.cvr" --memory 32M --kernel "$WORK/guests/faults.elf" --append triple

@@ -213,13 +213,10 @@ static void unwind(struct soft_cpu *c)
 
 /*
  * Does the instruction that has just run alone end with a single-step trap? TF as it was at its beginning decides, but
- * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4). After
- * a load of SS the trap isn't held back but lost (SDM 3A 6.8.3).
+ * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4).
  */
 static bool steps(const struct soft_cpu *c, const struct cv_insn *i, uint64_t flags)
 {
-	if (c->s.shadow & CV_SHADOW_MOVSS)
-		return false;
 	switch (i->op) {
 	case CV_OP_syscall: case CV_OP_sysret:
 		return c->s.rflags & CV_FLAG_TF;
@@ -301,7 +298,8 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	}
 	if (flags & CV_FLAG_RF && one->insn[0].op != CV_OP_iret)
 		c->s.rflags &= ~(uint64_t)CV_FLAG_RF;
-	if (steps(c, &one->insn[0], flags))
+	/* After a load of SS the trap isn't held back but lost (SDM 3A 6.8.3). */
+	if (!(c->s.shadow & CV_SHADOW_MOVSS) && steps(c, &one->insn[0], flags))
 		c->s.pending_db |= DR6_BS;
 }
 

@@ -385,8 +385,15 @@ void sys_op_into(struct soft_cpu *c, const struct cv_insn *i)
 		soft_finish(c, i);
 }
 
-/* F1: #DB as an event of its own, past the gate's DPL; DR6 is not changed. */
+/*
+ * F1: #DB as an event of its own, past the gate's DPL; DR6 is not changed, unless by a data breakpoint that a load of SS before
+ * it held back: the two are one #DB.
+ */
 void sys_op_int1(struct soft_cpu *c, const struct cv_insn *i)
 {
 	software_interrupt(c, i, SOFT_EV_INT1, EXC_DB);
+	if (c->fault.vector < 0 && c->s.pending_db) {
+		c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
+		c->s.pending_db = 0;
+	}
 }

@@ -180,6 +180,9 @@ static void single_step(void)
 	STEP("movl %%ss, %%eax\n movl %%eax, %%ss\n nop\n nop");
 	check("MOV SS: after the NOP behind it", at(1), 5);
 	check("MOV SS: steps", nseen, 6);
+	STEP("movl %%ss, %%eax\n movl %%eax, %%ss\n .byte 0xf1\n nop");
+	check("MOV SS, INT1: behind it", at(1), 5);
+	check("MOV SS, INT1: no step", seen[1].dr6, 0);
 	STEP("movl $3, %%ecx\n leaq text_from, %%rsi\n leaq text_to, %%rdi\n rep movsb");
 	check("REP: a step each iteration", nseen, 3 + 3 + 3);
 	check("REP: RIP stays", at(3), at(2));
@@ -212,6 +215,25 @@ static uint64_t apic(unsigned reg)
 static void apic_write(unsigned reg, uint32_t v)
 {
 	*(volatile uint32_t *)(0xfee00000ull + reg) = v;
+}
+
+/* A data breakpoint met by MOV SS waits for the next instruction (SDM 3A 6.8.3); with INT1 it is one #DB. */
+static void held_back(void)
+{
+	uint64_t rip = 0;
+
+	data[0] = 16;
+	WRITE_REG(dr0, data);
+	WRITE_REG(dr7, 0x400 | POINT(0, ACCESS, LEN4));
+	begin();
+	__asm__ volatile("leaq 1f(%%rip), %0\n movw data, %%ss\n nop\n 1: nop" : "=r"(rip) : : "memory");
+	check("MOV SS: its data breakpoint comes behind its successor", seen[0].rip, rip);
+	begin();
+	__asm__ volatile("leaq 1f(%%rip), %0\n movw data, %%ss\n .byte 0xf1\n 1: nop" : "=r"(rip) : : "memory");
+	check("MOV SS, INT1: one trap", nseen, 1);
+	check("MOV SS, INT1: behind it", seen[0].rip, rip);
+	check("MOV SS, INT1: DR6 names the breakpoint", seen[0].dr6, 1);
+	WRITE_REG(dr7, 0x400);
 }
 
 static void shadows(void)
@@ -332,6 +354,7 @@ void kmain(const uint32_t *multiboot)
 	instruction_breakpoints();
 	data_breakpoints();
 	single_step();
+	held_back();
 	shadows();
 	fpu_state();
 	say(failures ? "failed\n" : "passed\n");

@@ -9,7 +9,7 @@
 extern uint8_t user_begin[], user_end[], user_spin[], user_cli[], user_hlt[], user_in[], user_int[], user_int_open[],
 	user_ac[], user_ac_ok[], user_null_ss[], user_syscall[], user_syscall_after[], user_sysenter[], user_cr[], user_msr[], user_rdtsc[],
 	user_popf[], user_lgdt[], user_stac[], user32_int[], user32_syscall[], user32_sysenter[], user32_add[], user32_far[],
-	user32_into[], user32_bound[], user_page[], user_ac_int[];
+	user32_into[], user32_bound[], user_page[], user_ac_int[], user_gs[];
 
 /* Runs at CPL 3, position-independent, in the page `user_page`. */
 __asm__(".text\n .balign 4096\n user_page: user_begin:\n"
@@ -19,6 +19,7 @@ __asm__(".text\n .balign 4096\n user_page: user_begin:\n"
 	"user_ac: movl 1(%rsp), %eax\n int $0x30\n"
 	"user_ac_ok: movl 4(%rsp), %eax\n movb 1(%rsp), %al\n movw 2(%rsp), %ax\n int $0x30\n"
 	"user_ac_int: pushq %rax\n popq %rax\n movq 4(%rsp), %rax\n"
+	"user_gs: movq %gs:8, %rax\n movl %gs, %ecx\n int $0x30\n"
 	"user_null_ss: xorl %eax, %eax\n movl %eax, %ss\n"
 	"user_syscall: movl $0x1234, %eax\n syscall\n user_syscall_after: int $0x30\n"
 	"user_sysenter: sysenter\n"
@@ -245,6 +246,14 @@ static void user(void)
 	check("its CS", last.cs, USER_CODE);
 	check("its SS", last.ss, USER_DATA);
 	check("its RSP", last.rsp, (uint64_t)user_stack + 2048);
+	/* A return to an outer level takes the selector from segments that are too privileged, and leaves the base (SDM 2A, IRET). */
+	__asm__ volatile("movl %0, %%gs" : : "r"(16));
+	wrmsr(0xc0000101, (uint64_t)user_stack);
+	((uint64_t *)user_stack)[1] = 0x123456789abcdef;
+	run_user(user_gs, 2);
+	check("IRET to CPL 3 nulls a DPL 0 GS", last.rcx, 0);
+	check("and leaves its base", last.rax, 0x123456789abcdef);
+	wrmsr(0xc0000101, 0);
 	expect_user("GP CLI", user_cli, 2, 13, 0, 0);
 	expect_user("GP HLT", user_hlt, 2, 13, 0, 0);
 	expect_user("GP IN", user_in, 2, 13, 0, 0);
