@@ -392,16 +392,14 @@ void sys_op_wbinvd(struct soft_cpu *c, const struct cv_insn *i)
 		soft_finish(c, i);
 }
 
-/* The line must be readable; there is no cache to flush. */
+/* CLFLUSH, CLFLUSHOPT, CLWB: the line must be readable; there is no cache to flush, and nothing is read. */
 void sys_op_clflush(struct soft_cpu *c, const struct cv_insn *i)
 {
-	uint8_t byte;
-
 	if (i->mod == 3) {
 		raise_ud(c, i);
 		return;
 	}
-	if (soft_load8(c, i, i->seg, soft_ea(c, i), &byte))
+	if (soft_probe_load(c, i, i->seg, soft_ea(c, i), 1))
 		soft_finish(c, i);
 }
 

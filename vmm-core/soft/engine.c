@@ -213,10 +213,14 @@ static void unwind(struct soft_cpu *c)
 
 /*
  * Does the instruction that has just run alone end with a single-step trap? TF as it was at its beginning decides, but
- * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4).
+ * after SYSCALL and SYSRET as they leave it; software interrupts have cleared it for their handler (SDM 3B 18.3.1.4). With
+ * IA32_DEBUGCTL.BTF only a branch that was taken counts (SDM 3B 18.4.3).
  */
 static bool steps(const struct soft_cpu *c, const struct cv_insn *i, uint64_t flags)
 {
+	if (c->s.debugctl & CV_DEBUGCTL_BTF &&
+	    (!(i->flags & CV_INSN_BRANCH) || (i->flags & CV_INSN_CONDBR && c->s.rip == soft_next_rip(c, i))))
+		return false;
 	switch (i->op) {
 	case CV_OP_syscall: case CV_OP_sysret:
 		return c->s.rflags & CV_FLAG_TF;

@@ -286,19 +286,15 @@ static void far_direct(struct soft_cpu *c, const struct cv_insn *i, bool call)
 
 static void far_indirect(struct soft_cpu *c, const struct cv_insn *i, bool call)
 {
-	uint64_t rip = 0;
-	uint8_t p[10];
+	uint64_t rip;
 	uint16_t sel;
 
 	if (i->mod == 3) {
 		raise_ud(c, i);
 		return;
 	}
-	if (!soft_load(c, i, i->seg, soft_ea(c, i), p, i->osize + 2u))
-		return;
-	memcpy(&rip, p, i->osize);
-	memcpy(&sel, p + i->osize, 2);
-	far_transfer(c, i, sel, rip, call);
+	if (sys_load_far_pointer(c, i, &sel, &rip))
+		far_transfer(c, i, sel, rip, call);
 }
 
 void sys_op_jmp_far(struct soft_cpu *c, const struct cv_insn *i)

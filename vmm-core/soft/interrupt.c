@@ -8,8 +8,7 @@
  *
  * For #PF the faulting address is c->fault.cr2: at the call of soft_deliver() it must still be the one that
  * soft_raise left. For #DB the causes are in s.pending_db (or in DR6 already); delivery moves them to DR6 and clears
- * DR7.GD. RIP of the
- * interrupted program is s.rip, for software interrupts next_rip.
+ * DR7.GD and DEBUGCTL.BTF. RIP of the interrupted program is s.rip, for software interrupts next_rip.
  */
 #include <string.h>
 
@@ -234,6 +233,20 @@ static bool deliver_legacy(struct soft_cpu *c, const struct cv_insn *i, const st
 	return true;
 }
 
+/* The old task's TSS gets the flags that a frame would. */
+static bool deliver_task(struct soft_cpu *c, const struct cv_insn *i, const struct delivery *d, uint64_t gate)
+{
+	uint64_t rf = c->s.rflags & CV_FLAG_RF;
+	uint16_t task = c->s.seg[CV_TR].sel;
+
+	c->s.rflags = (c->s.rflags & ~(uint64_t)CV_FLAG_RF) | (d->flags & CV_FLAG_RF);
+	if (sys_task_gate(c, i, TASK_INT, gate, d->return_rip, d->ext, d->has_error, d->error))
+		return true;
+	if (c->s.seg[CV_TR].sel == task) /* it never came to the switch */
+		c->s.rflags = (c->s.rflags & ~(uint64_t)CV_FLAG_RF) | rf;
+	return false;
+}
+
 bool sys_interrupt(struct soft_cpu *c, const struct cv_insn *i, enum soft_event_type type, unsigned vector,
 		   bool has_error, uint32_t error, uint64_t next_rip)
 {
@@ -258,7 +271,7 @@ bool sys_interrupt(struct soft_cpu *c, const struct cv_insn *i, enum soft_event_
 	if (c->long_mode)
 		return deliver_long(c, i, &d, gate);
 	if (desc_type(gate[0]) == SYS_TASK_GATE)
-		return sys_task_gate(c, i, TASK_INT, gate[0], d.return_rip, d.ext, has_error, error);
+		return deliver_task(c, i, &d, gate[0]);
 	return deliver_legacy(c, i, &d, gate[0]);
 }
 
@@ -304,6 +317,7 @@ static void note_delivered(struct soft_cpu *c, enum soft_event_type type, int ve
 			c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
 		c->s.dr[6] |= DR6_FIXED;
 		c->s.dr[7] &= ~(uint64_t)DR7_GD;
+		c->s.debugctl &= ~(uint64_t)CV_DEBUGCTL_BTF;
 		c->s.pending_db = 0;
 	}
 	if (type == SOFT_EV_NMI)

@@ -411,6 +411,14 @@ bool soft_probe_store(struct soft_cpu *c, const struct cv_insn *i, unsigned seg,
 	return soft_tlb_write(c, la, n) || cut(c, i, la, n, SOFT_WRITE, c->mmu, p) > 0;
 }
 
+bool soft_probe_load(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, unsigned n)
+{
+	struct piece p[2];
+	uint64_t la;
+
+	return soft_linear(c, i, seg, off, n, SOFT_READ, &la) && cut(c, i, la, n, SOFT_READ, c->mmu, p) > 0;
+}
+
 #define DEFINE_SIZE(bits) \
 bool soft_load##bits(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint##bits##_t *v) \
 { \
@@ -433,4 +441,9 @@ bool soft_lin_load(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear,
 bool soft_lin_store(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, const void *p, unsigned n, bool super)
 {
 	return store_linear(c, i, linear, p, n, super ? SOFT_MMU_SUPER : SOFT_MMU_USER);
+}
+
+bool soft_lin_store_as(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, const void *p, unsigned n, unsigned mmu)
+{
+	return store_linear(c, i, linear, p, n, mmu);
 }

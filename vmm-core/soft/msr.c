@@ -14,8 +14,8 @@
 #include "vmm-core/soft/sys.h"
 
 enum {
-	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b,
-	MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
+	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_FEATURE_CONTROL = 0x3a, MSR_TSC_ADJUST = 0x3b,
+	MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
 	MSR_ARCH_CAPABILITIES = 0x10a, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176, MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9, MSR_MTRR_BASE0 = 0x200,
 	MSR_MTRR_LAST = 0x20f, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K_80000 = 0x258,
@@ -29,6 +29,7 @@ enum {
 };
 
 /* What these read as. */
+#define FEATURE_CONTROL_VALUE 1ull /* locked by firmware, with nothing in it */
 #define MTRRCAP_VALUE 0x508ull	       /* 8 variable ranges, fixed ranges, write combining */
 #define MICROCODE_REVISION (1ull << 32)
 /* IA32_MISC_ENABLE: branch trace and PEBS are not available; fast strings and the CPUID limit may be written. */
@@ -104,6 +105,7 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v)
 	switch (msr) {
 	case MSR_TSC: *v = read_tsc(c); break;
 	case MSR_PLATFORM_ID: *v = 0; break;
+	case MSR_FEATURE_CONTROL: *v = FEATURE_CONTROL_VALUE; break;
 	case MSR_TSC_ADJUST: *v = c->s.tsc_adjust; break;
 	case MSR_BIOS_SIGN_ID: *v = MICROCODE_REVISION; break;
 	case MSR_PLATFORM_INFO: *v = 0; break;
@@ -113,7 +115,7 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v)
 	case MSR_SYSENTER_ESP: *v = c->s.sysenter_esp; break;
 	case MSR_SYSENTER_EIP: *v = c->s.sysenter_eip; break;
 	case MSR_MISC_ENABLE: *v = c->s.misc_enable | MISC_ENABLE_FIXED; break;
-	case MSR_DEBUGCTL: *v = 0; break;
+	case MSR_DEBUGCTL: *v = c->s.debugctl; break;
 	case MSR_PAT: *v = c->s.pat; break;
 	case MSR_MTRR_DEF_TYPE: *v = c->s.mtrr_def_type; break;
 	case MSR_EFER: *v = c->s.efer; break;
@@ -209,12 +211,14 @@ bool sys_write_msr(struct soft_cpu *c, uint32_t msr, uint64_t v)
 	switch (msr) {
 	case MSR_TSC: move_tsc(c, v - c->host.tsc(c->host.ctx)); return true;
 	case MSR_TSC_ADJUST: move_tsc(c, c->s.tsc_offset + v - c->s.tsc_adjust); return true;
+	case MSR_BIOS_UPDT_TRIG: return true;	 /* no update is newer than what is there */
 	case MSR_BIOS_SIGN_ID: return true;	 /* software writes 0 before it asks CPUID for the revision */
 	case MSR_SYSENTER_CS: return write_checked(&c->s.sysenter_cs, (uint32_t)v, true);
 	case MSR_SYSENTER_ESP: return write_checked(&c->s.sysenter_esp, v, canonical_base(c, v));
 	case MSR_SYSENTER_EIP: return write_checked(&c->s.sysenter_eip, v, canonical_base(c, v));
 	case MSR_MISC_ENABLE: return write_misc_enable(c, v);
-	case MSR_DEBUGCTL: return !(v & ~3ull);	 /* LBR and BTF may be asked for; neither is there, and they read as 0 */
+	/* Bit 0 asks for a record of last branches, which isn't there: it reads as 0. */
+	case MSR_DEBUGCTL: return write_checked(&c->s.debugctl, v & CV_DEBUGCTL_BTF, !(v & ~3ull));
 	case MSR_PAT: return write_checked(&c->s.pat, v, memory_types_ok(v, true));
 	case MSR_MTRR_DEF_TYPE:
 		return write_checked(&c->s.mtrr_def_type, v, !(v & ~0xcffull) && memory_type_ok(v & 0xff));

@@ -201,6 +201,14 @@ bool sys_load_rm16(struct soft_cpu *c, const struct cv_insn *i, uint16_t *v)
 	return soft_load16(c, i, i->seg, soft_ea(c, i), v);
 }
 
+bool sys_load_far_pointer(struct soft_cpu *c, const struct cv_insn *i, uint16_t *sel, uint64_t *offset)
+{
+	uint64_t ea = soft_ea(c, i), end = truncate_to(ea + i->osize, i->asize);
+
+	*offset = 0;
+	return soft_load(c, i, i->seg, ea, offset, i->osize) && soft_load16(c, i, i->seg, end, sel);
+}
+
 bool sys_store_rm(struct soft_cpu *c, const struct cv_insn *i, uint64_t v)
 {
 	if (i->mod == 3) {
@@ -283,18 +291,15 @@ void sys_op_pop_sreg(struct soft_cpu *c, const struct cv_insn *i)
 /* LES LDS LSS LFS LGS: a far pointer in memory, offset first. */
 static void load_far_pointer(struct soft_cpu *c, const struct cv_insn *i, unsigned seg)
 {
-	uint64_t offset = 0;
-	uint8_t p[10];
+	uint64_t offset;
 	uint16_t sel;
 
 	if (i->mod == 3) {
 		raise_ud(c, i);
 		return;
 	}
-	if (!soft_load(c, i, i->seg, soft_ea(c, i), p, i->osize + 2u))
+	if (!sys_load_far_pointer(c, i, &sel, &offset))
 		return;
-	memcpy(&offset, p, i->osize);
-	memcpy(&sel, p + i->osize, 2);
 	if (!soft_load_seg(c, i, seg, sel))
 		return;
 	write_gpr(c, i->reg, i->osize, offset);

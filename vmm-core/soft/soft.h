@@ -209,6 +209,8 @@ bool soft_load(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64
 bool soft_store(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, const void *p, unsigned n);
 /* Would a store of n bytes succeed? Raises what it would raise; sets A and D bits. For read-modify-write. */
 bool soft_probe_store(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, unsigned n);
+/* The same for a load, which isn't done. */
+bool soft_probe_load(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, unsigned n);
 /*
  * Linear address of a data access with all segment checks (limit, type, canonical; #GP(0), #SS(0)).
  * write: SOFT_READ or SOFT_WRITE.
@@ -222,6 +224,9 @@ bool soft_linear(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint
  */
 bool soft_lin_load(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, void *p, unsigned n, bool super);
 bool soft_lin_store(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, const void *p, unsigned n, bool super);
+
+/* The same with the rights of mmu (SOFT_MMU_*): pushes by a supervisor are explicit accesses, which EFLAGS.AC frees from SMAP. */
+bool soft_lin_store_as(struct soft_cpu *c, const struct cv_insn *i, uint64_t linear, const void *p, unsigned n, unsigned mmu);
 
 /* TLB maintenance (mem.c). Every one also forgets cached RIP-to-block translations. */
 void soft_tlb_flush(struct soft_cpu *c);		    /* everything */

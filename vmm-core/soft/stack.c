@@ -47,7 +47,8 @@ static bool store_piece(struct soft_cpu *c, const struct cv_insn *i, const struc
 	}
 	if (st->sp_size != 8)
 		linear = (uint32_t)(st->ss.base + off);
-	return soft_lin_store(c, i, linear, p, n, st->cpl < 3);
+	return st->cpl < 3 && c->cpl < 3 ? soft_lin_store_as(c, i, linear, p, n, c->mmu) :
+					   soft_lin_store(c, i, linear, p, n, st->cpl < 3);
 }
 
 /* Element by element, in the order of pushing. */

@@ -98,6 +98,8 @@ static inline void soft_set_sp(struct soft_cpu *c, uint64_t sp)
 
 /* The 16-bit r/m operand of LLDT, VERR and their like. */
 bool sys_load_rm16(struct soft_cpu *c, const struct cv_insn *i, uint16_t *v);
+/* A far pointer in memory: an offset of osize, then the selector; aligned as two operands (SDM 3A table 6-7). */
+bool sys_load_far_pointer(struct soft_cpu *c, const struct cv_insn *i, uint16_t *sel, uint64_t *offset);
 /* Stores v to r/m: a register takes osize, memory 16 bits (SLDT, STR, SMSW, MOV from a segment register). */
 bool sys_store_rm(struct soft_cpu *c, const struct cv_insn *i, uint64_t v);
 

@@ -125,7 +125,7 @@ static bool leave_old(struct soft_cpu *c, const struct cv_insn *i, enum soft_tas
 static void enter_new(struct soft_cpu *c, enum soft_task_how how, bool wide, const struct task_state *t)
 {
 	unsigned cpl = t->eflags & CV_FLAG_VM ? 3 : t->seg[CV_CS] & 3;
-	uint32_t eflags = t->eflags & 0x257fd7;
+	uint32_t eflags = t->eflags & 0x277fd7; /* all but VIF and VIP */
 
 	if (how == TASK_CALL || how == TASK_INT)
 		eflags |= CV_FLAG_NT;
@@ -140,6 +140,7 @@ static void enter_new(struct soft_cpu *c, enum soft_task_how how, bool wide, con
 		sys_null_seg(&c->s.seg[k], t->seg[k], cpl);
 	c->s.seg[CV_CS].ar = CV_AR_UNUSABLE | (wide ? CV_AR_DB : 0) | cpl << 5;
 	c->s.dr[7] &= ~0x155ull; /* local breakpoints end with their task */
+	soft_debug_update(c);
 	if (t->trap)
 		c->s.pending_db |= DR6_BT;
 	soft_update_mode(c);
@@ -257,6 +258,10 @@ static bool switch_state(struct soft_cpu *c, enum soft_task_how how, bool wide, 
 			 uint32_t ext, bool has_error, uint32_t error)
 {
 	enter_new(c, how, wide, t);
+	if (wide && c->paging && (c->s.cr4 & CV_CR4_PAE) && !soft_load_pdptes(c, t->cr3)) {
+		soft_raise_error(c, NULL, EXC_GP, 0);
+		return false;
+	}
 	if (!load_segments(c, t, ext)) {
 		soft_update_mode(c);
 		return false;

@@ -128,7 +128,11 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 	if (!soft_linear(c, i, i->seg, *off, n, access, &linear))
 		return false;
 	if (linear & (align - 1)) {
-		raise_gp0(c, i);
+		/* With alignment checks on, processors see accesses of four bytes first. */
+		if (c->mmu == SOFT_MMU_ALIGN && (linear & 3))
+			soft_raise_error(c, i, EXC_AC, 0);
+		else
+			raise_gp0(c, i);
 		return false;
 	}
 	return true;
