@@ -24,6 +24,7 @@ struct reader {
 	bool w;	      /* REX.W or VEX.W */
 	uint8_t pp;   /* the mandatory prefix of a VEX prefix: 0, 66, F3, F2 */
 	uint64_t features;
+	const struct cv_opcode *row;
 	bool has_modrm;
 	struct cv_insn *i;
 };
@@ -475,6 +476,7 @@ static bool decode(struct reader *r)
 	i->prefixes = r->prefixes;
 	if (!row_allowed(r, row))
 		return false;
+	r->row = row;
 	i->op = row->op;
 	i->form = row->form;
 	i->osize = (uint8_t)operand_size(r, row);
@@ -492,7 +494,8 @@ static bool decode(struct reader *r)
 	return lock_allowed(r, row);
 }
 
-enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out)
+enum cv_decode_result cv_decode_row(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out,
+				    const struct cv_opcode **row)
 {
 	struct reader r = {.p = p, .n = n > 15 ? 15 : n, .mode = mode, .seg = -1, .features = features, .i = out};
 	bool ok;
@@ -501,11 +504,20 @@ enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, uint6
 	out->base = CV_NOREG;
 	out->index = CV_NOREG;
 	out->seg = CV_DS;
+	*row = NULL;
 	if (n == 0)
 		return CV_DECODE_MORE;
 	ok = decode(&r);
+	*row = r.row;
 	out->len = (uint8_t)r.pos;
 	if (r.short_of)
 		return n >= 15 ? CV_DECODE_LONG : CV_DECODE_MORE;
 	return ok ? CV_DECODE_OK : CV_DECODE_UD;
+}
+
+enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out)
+{
+	const struct cv_opcode *row;
+
+	return cv_decode_row(p, n, mode, features, out, &row);
 }

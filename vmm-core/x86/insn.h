@@ -179,6 +179,9 @@ enum cv_decode_result {
 
 /* mode: 16, 32 or 64: the default code size. features: CV_HAS() of each. Reads at most 15 of n bytes. */
 enum cv_decode_result cv_decode(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out);
+/* The same, and the row that was found: who shows or generates instructions learns the operands from it. NULL: none. */
+enum cv_decode_result cv_decode_row(const uint8_t *p, size_t n, unsigned mode, uint64_t features, struct cv_insn *out,
+				    const struct cv_opcode **row);
 const char *cv_op_name(enum cv_op op);
 
 #endif
