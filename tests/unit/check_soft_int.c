@@ -252,7 +252,7 @@ static const struct row rows[] = {
 	{"bt ib", 0x0f, 0xba, 0xba, 4, IMM8}, {"bts ib", 0x0f, 0xba, 0xba, 5, IMM8},
 	{"btr ib", 0x0f, 0xba, 0xba, 6, IMM8}, {"btc ib", 0x0f, 0xba, 0xba, 7, IMM8},
 	{"bsf", 0x0f, 0xbc, 0xbc, -1, 0}, {"bsr", 0x0f, 0xbd, 0xbd, -1, 0},
-	{"popcnt", 0xf3, 0xb8, 0xb8, -1, NO66}, {"bswap", 0x0f, 0xc8, 0xcf, -1, NO_MODRM | NO66},
+	{"popcnt", 0xf3, 0xb8, 0xb8, -1, 0}, {"bswap", 0x0f, 0xc8, 0xcf, -1, NO_MODRM},
 	{"mov", 1, 0x88, 0x8b, -1, BYTE}, {"mov ib", 1, 0xc6, 0xc6, 0, IMM8 | BYTE}, {"mov iz", 1, 0xc7, 0xc7, 0, IMMZ},
 	{"mov zb", 1, 0xb0, 0xb7, -1, NO_MODRM | IMM8 | BYTE}, {"mov zv", 1, 0xb8, 0xbf, -1, NO_MODRM | WIDE_IMM},
 	{"movzx", 0x0f, 0xb6, 0xb7, -1, 0}, {"movsx", 0x0f, 0xbe, 0xbf, -1, 0}, {"movsxd", 1, 0x63, 0x63, -1, 0},
@@ -485,6 +485,7 @@ static bool zero_source(const struct cv_insn *i, const struct regs *r, bool firs
 /*
  * Do the manuals leave the result undefined too? SHLD and SHRD by more than the operand has. BSF and BSR of zero keep the
  * destination (APM 3; Intel's processors do), but with 32-bit operands some clear its upper half (SDM 2A, BSF, note 1).
+ * BSWAP of 16 bits.
  */
 static bool undefined_result(const struct cv_insn *i, const struct regs *r, unsigned count, bool first)
 {
@@ -493,6 +494,8 @@ static bool undefined_result(const struct cv_insn *i, const struct regs *r, unsi
 		return count > i->osize * 8u;
 	case CV_OP_bsf: case CV_OP_bsr:
 		return i->osize == 4 && zero_source(i, r, first);
+	case CV_OP_bswap:
+		return i->osize == 2;
 	default:
 		return false;
 	}
@@ -509,7 +512,7 @@ static uint64_t undefined_by(const struct code *c, unsigned start, const struct 
 	count = shift_count(&i, r, start == 0);
 	*result = undefined_result(&i, r, count, start == 0);
 	if (host_is_intel()) /* Intel's own processors differ about these alone */
-		return i.op == CV_OP_div || i.op == CV_OP_idiv ? CV_FLAGS_ARITH : 0;
+		return (i.op == CV_OP_div || i.op == CV_OP_idiv) && !host_div_keeps_flags() ? CV_FLAGS_ARITH : 0;
 	return undefined_flags(&i, count);
 }
 
@@ -627,7 +630,7 @@ START_TEST(integer_sequence_random_matches_cpu)
 			struct code before = c;
 			bool undefined;
 
-			/* No quotients, whose flags nobody knows; and nothing that takes flags which nobody knows. */
+			/* No quotients, which seldom fit; and nothing that takes flags which nobody knows. */
 			if (!strcmp(row->name, "div") || !strcmp(row->name, "idiv") || (ignored && row->flags & READS))
 				continue;
 			plain.flags |= KEEP_SP;

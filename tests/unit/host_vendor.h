@@ -9,6 +9,7 @@
 
 #include <cpuid.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,27 @@ static inline bool host_is_intel(void)
 	if (told)
 		return !strcmp(told, "intel");
 	return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && d == signature_INTEL_edx && c == signature_INTEL_ecx;
+}
+
+/*
+ * Do DIV and IDIV leave the flags alone? Undefined: Intel's processors from Ice Lake on leave them, and so does the engine; older
+ * ones don't.
+ */
+static inline bool host_div_keeps_flags(void)
+{
+	static const uint32_t dividends[] = {7, 0, 0xffffffff, 0x80000000};
+	uint64_t kept = 1;
+
+	for (unsigned k = 0; k < 8; k++) {
+		uint64_t flags = k & 1 ? 0xad7 : 0x202, a = dividends[k / 2], d = 0; /* all of CF PF AF ZF SF OF, or none */
+
+		__asm__ volatile("lea -128(%%rsp), %%rsp; push %0; popfq; div %k3; pushfq; pop %0; lea 128(%%rsp), %%rsp"
+				 : "+r"(flags), "+a"(a), "+d"(d)
+				 : "r"(3ull)
+				 : "cc", "memory");
+		kept &= (flags & 0x8d5) == (k & 1 ? 0x8d5u : 0);
+	}
+	return kept;
 }
 
 #endif
