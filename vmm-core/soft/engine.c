@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xmmintrin.h>
 
 #include "vmm-core/soft/block.h"
 #include "vmm-core/soft/flags.h"
@@ -560,11 +561,13 @@ static void run_loop(struct soft_engine *e, const struct cv_stop *stop, struct c
 	}
 }
 
+/* Handlers compute on the host's SSE unit with its power-on controls (simd.h), whatever the caller's are. */
 static int soft_run(struct cv_engine *base, const struct cv_stop *stop, struct cv_exit *exit, struct cv_error *err)
 {
 	struct soft_engine *e = engine_of(base);
 	struct soft_cpu *c = &e->c;
 	uint64_t insns = c->s.pos.insns;
+	unsigned callers = _mm_getcsr();
 
 	(void)err;
 	memset(exit, 0, sizeof(*exit));
@@ -576,7 +579,9 @@ static int soft_run(struct cv_engine *base, const struct cv_stop *stop, struct c
 	c->fault.vector = -1;
 	c->next = NULL;
 	c->link_from = NULL;
+	_mm_setcsr(0x1f80);
 	run_loop(e, stop, exit);
+	_mm_setcsr(callers);
 	settle(e);
 	c->kicked = false;
 	c->watch_hit.len = 0;

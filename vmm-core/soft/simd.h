@@ -106,6 +106,70 @@ FP_INLINE int simd_to_int(struct soft_cpu *c, const struct cv_insn *i, const str
 	SIMD_CAREFULLY(simd_to_gpr(c, i, op, b));
 }
 
+/* VEX: xmm[reg] = op(a, b); ymm[reg] = op(a, b) */
+FP_INLINE int simd_xmm(struct soft_cpu *c, const struct cv_insn *i, const struct simd_op *op, __m128i a, __m128i b, unsigned imm,
+		       const bool slow)
+{
+	__m128i v = op->run(a, b, imm);
+
+	if (simd_plain(c)) {
+		avx_set_xmm(c, i->reg, v);
+		return true;
+	}
+	SIMD_CAREFULLY(simd_vex_to_xmm(c, i, op, a, b, imm));
+}
+FP_INLINE int simd_ymm(struct soft_cpu *c, const struct cv_insn *i, const struct simd_op *op, struct avx a, struct avx b,
+		       unsigned imm, const bool slow)
+{
+	struct avx v = {op->run(a.lo, b.lo, imm), op->run(a.hi, b.hi, imm)};
+
+	if (simd_plain(c)) {
+		avx_set_ymm(c, i->reg, v);
+		return true;
+	}
+	SIMD_CAREFULLY(simd_vex_to_ymm(c, i, op, a, b, imm));
+}
+
+/*
+ * The handlers of a VEX operation `name` whose first source is vvvv (where it has one), by the host's operation `op`:
+ * packed, and scalar with a memory operand of so many bits.
+ */
+#define SIMD_VEX_PACKED(name, op, imm) \
+	FP_HANDLER(name##_m) \
+	{ \
+		FP_AVX(); \
+		FP_LOAD128(b); \
+		return simd_xmm(c, i, &op##_op, fp_xmm(c, i->vvvv), b, imm, slow); \
+	} \
+	FP_HANDLER(name##_r) \
+	{ \
+		FP_AVX(); \
+		return simd_xmm(c, i, &op##_op, fp_xmm(c, i->vvvv), fp_xmm(c, i->rm), imm, slow); \
+	} \
+	FP_HANDLER(name##_my) \
+	{ \
+		FP_AVX(); \
+		AVX_LOAD256(b); \
+		return simd_ymm(c, i, &op##_op, avx_ymm(c, i->vvvv), b, imm, slow); \
+	} \
+	FP_HANDLER(name##_ry) \
+	{ \
+		FP_AVX(); \
+		return simd_ymm(c, i, &op##_op, avx_ymm(c, i->vvvv), avx_ymm(c, i->rm), imm, slow); \
+	}
+#define SIMD_VEX_SCALAR(name, op, bits, imm) \
+	FP_HANDLER(name##_m) \
+	{ \
+		FP_AVX(); \
+		FP_LOAD(bits, b); \
+		return simd_xmm(c, i, &op##_op, fp_xmm(c, i->vvvv), fp_from64(b), imm, slow); \
+	} \
+	FP_HANDLER(name##_r) \
+	{ \
+		FP_AVX(); \
+		return simd_xmm(c, i, &op##_op, fp_xmm(c, i->vvvv), fp_xmm(c, i->rm), imm, slow); \
+	}
+
 /* --- The operations --- */
 
 /* One instruction of two operands; then what struct simd_op has beside the function. */
