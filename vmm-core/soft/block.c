@@ -181,7 +181,7 @@ cv_handler *soft_handler_int(const struct cv_insn *i)
 	case CV_OP_tzcnt: case CV_OP_lzcnt: case CV_OP_andn: case CV_OP_bextr: case CV_OP_blsr: case CV_OP_blsmsk:
 	case CV_OP_blsi: case CV_OP_bzhi: case CV_OP_pdep: case CV_OP_pext: case CV_OP_mulx: case CV_OP_rorx: case CV_OP_sarx:
 	case CV_OP_shlx: case CV_OP_shrx: case CV_OP_adcx: case CV_OP_adox: case CV_OP_movbe:
-		return soft_pick_bmi ? soft_pick_bmi(i) : NULL;
+		return soft_pick_bmi(i);
 	case CV_OP_movs: case CV_OP_cmps: case CV_OP_stos: case CV_OP_lods: case CV_OP_scas:
 		return soft_pick_string(i);
 	default:

@@ -109,6 +109,6 @@ cv_handler *soft_pick_stack(const struct cv_insn *i);
 cv_handler *soft_pick_branch(const struct cv_insn *i);
 cv_handler *soft_pick_string(const struct cv_insn *i);
 cv_handler *soft_pick_misc(const struct cv_insn *i);
-cv_handler *soft_pick_bmi(const struct cv_insn *i) __attribute__((weak));
+cv_handler *soft_pick_bmi(const struct cv_insn *i);
 
 #endif

@@ -21,7 +21,7 @@
 #include "vmm-core/soft/mem.h"
 #include "vmm-core/soft/soft.h"
 
-/* --- Handlers: see ops_fp.def --- */
+/* --- Handlers: see ops_fp.def, ops_crypto.def --- */
 
 #define X(n) cv_handler fp_##n##_m, fp_##n##_r;
 #define XM(n) cv_handler fp_##n##_m;
@@ -29,14 +29,12 @@
 #define XI(n) cv_handler fp_##n##_m, fp_##n##_r, fp_##n##_qm, fp_##n##_qr;
 #define XIR(n) cv_handler fp_##n##_r, fp_##n##_qr;
 #include "vmm-core/x86/ops_fp.def"
+#include "vmm-core/x86/ops_crypto.def"
 #undef X
 #undef XM
 #undef XR
 #undef XI
 #undef XIR
-#define X(n) cv_handler fp_##n##_m __attribute__((weak)), fp_##n##_r __attribute__((weak));
-#include "vmm-core/x86/ops_crypto.def"
-#undef X
 
 #define FP_INLINE static inline __attribute__((always_inline))
 
