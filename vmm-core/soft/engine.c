@@ -755,7 +755,7 @@ struct cv_engine *cv_soft_new(const struct cv_engine_host *host, struct cv_error
 	e->c.host = *host;
 	e->c.two31 = 0x80000000u;
 	for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
-		e->c.tlb[SOFT_MMU_ALIGN][k].rtag = e->c.tlb[SOFT_MMU_ALIGN][k].wtag = 1;
+		e->c.tlb[SOFT_MMU_ALIGN][k].rtag = e->c.tlb[SOFT_MMU_ALIGN][k].wtag = SOFT_TLB_NONE;
 	e->c.fault.vector = -1;
 	e->one->page = e->one->page2 = UINT32_MAX - 1;
 	for (unsigned k = 0; k < SOFT_JUMPS; k++)

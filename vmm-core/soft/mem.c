@@ -101,7 +101,7 @@ void soft_tlb_flush(struct soft_cpu *c)
 {
 	for (unsigned m = 0; m < SOFT_MMUS; m++)
 		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
-			c->tlb[m][k].rtag = c->tlb[m][k].wtag = 1;
+			c->tlb[m][k].rtag = c->tlb[m][k].wtag = SOFT_TLB_NONE;
 	c->tlb_used = 0;
 	memset(c->tlb_large, 0, sizeof(c->tlb_large));
 	c->generation++;
@@ -132,7 +132,7 @@ static void flush_region(struct soft_cpu *c, uint64_t la, unsigned shift)
 			struct soft_tlb_entry *e = &c->tlb[m][k];
 
 			if (e->rtag >> shift == la >> shift)
-				e->rtag = e->wtag = 1;
+				e->rtag = e->wtag = SOFT_TLB_NONE;
 		}
 	}
 }
@@ -143,7 +143,7 @@ void soft_tlb_flush_page(struct soft_cpu *c, uint64_t linear)
 		struct soft_tlb_entry *e = &c->tlb[m][(linear >> 12) & (SOFT_TLB_ENTRIES - 1)];
 
 		if (e->rtag == (linear & SOFT_PAGE_MASK))
-			e->rtag = e->wtag = 1;
+			e->rtag = e->wtag = SOFT_TLB_NONE;
 	}
 	if (c->tlb_large[1][linear >> 63] & region_bit(linear, 30))
 		flush_region(c, linear, 30);
@@ -163,7 +163,7 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 	if (e->rtag != tag && c->tlb_limit && c->tlb_used++ >= c->tlb_limit) {
 		for (unsigned m = 0; m < SOFT_MMUS; m++)
 			for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
-				c->tlb[m][k].rtag = c->tlb[m][k].wtag = 1;
+				c->tlb[m][k].rtag = c->tlb[m][k].wtag = SOFT_TLB_NONE;
 		c->tlb_used = 1;
 	}
 	note_large(c, tag, w->shift);
@@ -171,7 +171,7 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & CV_PAGE_CODE) &&
 				  (!c->wrote || cv_page_filter_has(c->wrote, tag))
 			  ? tag
-			  : 1;
+			  : SOFT_TLB_NONE;
 	e->addend = (uintptr_t)p->host - p->la;
 	e->gpa = p->gpa & SOFT_PAGE_MASK;
 }
@@ -241,13 +241,14 @@ static unsigned cut(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, un
 	/* Tables and inner stacks lie above 4 GiB in long mode, whatever the code's size. */
 	p[1].la = c->mode == 64 || la >> 32 ? la + room : (uint32_t)(la + room);
 	p[1].n = n - p[0].n;
-	for (unsigned k = 0; k < pieces; k++)
-		if (!translate(c, i, &p[k], access, mmu))
-			return 0;
+	/* Before any page fault, as processors do it, whatever SDM 3A table 6-2 seems to say. */
 	if (mmu == SOFT_MMU_ALIGN && misaligned(la, n)) {
 		soft_raise_error(c, i, EXC_AC, 0);
 		return 0;
 	}
+	for (unsigned k = 0; k < pieces; k++)
+		if (!translate(c, i, &p[k], access, mmu))
+			return 0;
 	if (c->single || !i)
 		return pieces;
 	for (unsigned k = 0; k < pieces; k++) {

@@ -40,7 +40,8 @@ enum { SOFT_MMU_SUPER = 0, SOFT_MMU_USER = 1, SOFT_MMU_SUPER_AC = 2 /* CPL<3 wit
        SOFT_MMU_ALIGN = 3 };
 enum soft_access { SOFT_READ = 0, SOFT_WRITE = 1, SOFT_FETCH = 2 };
 
-/* Tags are page-aligned linear addresses; 1 (unaligned) matches nothing. host = (uint8_t *)(addend + linear). */
+/* Tags are page-aligned linear addresses; SOFT_TLB_NONE matches nothing, not even an address cut to page and alignment. host = (uint8_t *)(addend + linear). */
+enum { SOFT_TLB_NONE = 0x800 };
 struct soft_tlb_entry {
 	uint64_t rtag, wtag;
 	uintptr_t addend;
@@ -122,6 +123,10 @@ struct soft_cpu {
 	uint64_t ld;	       /* what a slow load brought */
 	uint64_t rep_stop;     /* with rep_stops: a REP leaves, not retired, when its count has come down to this */
 	bool rep_stops, rep_left;
+	/* Of the x87 instruction being executed: what FOP and FDP become if it raises an exception that isn't masked. */
+	uint16_t x87_fop;
+	bool x87_memory;
+	uint64_t x87_fdp;
 	const struct cv_insn *resume; /* where the dispatcher goes on after a handler that returned to it */
 	struct soft_block *next; /* hint: the block at s.rip, NULL when not known */
 	struct soft_block *link_from; /* the block that wants to be chained to the one at s.rip, or NULL */

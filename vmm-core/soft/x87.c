@@ -3,8 +3,9 @@
  * The x87: its register stack, exceptions and status, and the instructions that work on the stack alone or on the stack
  * and one memory operand of an arithmetic operation. Loads, stores and state images are in x87_mem.c.
  *
- * What is kept of the last instruction: FIP its RIP, FOP its opcode, FDP the offset of its memory operand, by every
- * instruction but the control ones; FCS and FDS are zero (CPUID.7.0:EBX[13]).
+ * What is kept of the last instruction: FIP its RIP, by every instruction but the control ones; FOP its opcode and FDP the
+ * offset of its memory operand by those alone that raise an exception that isn't masked (CPUID.7.0:EBX[6]; SDM 1 8.1.9);
+ * FCS and FDS are zero (CPUID.7.0:EBX[13]).
  */
 #include "vmm-core/soft/fp.h"
 #include "vmm-core/soft/flags.h"
@@ -45,13 +46,25 @@ void x87_update_es(struct cv_x87 *f)
 
 static void note_pointers(struct soft_cpu *c, const struct cv_insn *i)
 {
+	c->s.x87.fip = soft_rip(c, i);
+	c->s.x87.fcs = 0;
+	c->x87_fop = (uint16_t)((i->opcode & 7) << 8 | i->modrm);
+	c->x87_memory = i->mod != 3;
+	if (c->x87_memory)
+		c->x87_fdp = soft_ea(c, i);
+}
+
+/* After an exception: is one pending that isn't masked? */
+static void note_exception(struct soft_cpu *c)
+{
 	struct cv_x87 *f = &c->s.x87;
 
-	f->fop = (uint16_t)((i->opcode & 7) << 8 | i->modrm);
-	f->fip = soft_rip(c, i);
-	f->fcs = 0;
-	if (i->mod != 3) {
-		f->fdp = soft_ea(c, i);
+	x87_update_es(f);
+	if (!(f->fsw & FSW_ES))
+		return;
+	f->fop = c->x87_fop;
+	if (c->x87_memory) {
+		f->fdp = c->x87_fdp;
 		f->fds = 0;
 	}
 }
@@ -71,14 +84,14 @@ bool x87_commit(struct soft_cpu *c, const struct fp_env *env)
 	if (unmasked & before)
 		ex &= before;
 	f->fsw |= (uint16_t)ex;
-	x87_update_es(f);
+	note_exception(c);
 	return !(unmasked & before);
 }
 
 static bool stack_fault(struct soft_cpu *c, unsigned c1)
 {
 	c->s.x87.fsw = (uint16_t)((c->s.x87.fsw & ~FSW_C1) | FSW_IE | FSW_SF | c1);
-	x87_update_es(&c->s.x87);
+	note_exception(c);
 	return c->s.x87.fcw & FSW_IE;
 }
 

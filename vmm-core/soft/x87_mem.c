@@ -112,8 +112,8 @@ static bool store(struct soft_cpu *c, const struct cv_insn *i, const void *p, un
 	unsigned met = empty ? FSW_IE : e.ex;
 	bool forbidden = met & ~(unsigned)e.cw & forbid;
 
-	if (forbidden ? !soft_probe_store(c, i, i->seg, soft_ea(c, i), n) :
-			!soft_store(c, i, i->seg, soft_ea(c, i), p, n))
+	/* What isn't stored doesn't touch memory: the exception waits for the next x87 instruction, no fault comes before. */
+	if (!forbidden && !soft_store(c, i, i->seg, soft_ea(c, i), p, n))
 		return false;
 	x87_begin(c, i);
 	if (forbidden)

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Do host and engine agree? Everything is compared: registers, flags, vectors, x87, bases, selectors, memory, and of a fault its
+ * vector, error code and address. What may differ stands here, each with its reason.
+ */
+#include "tests/native/native.h"
+
+#define ALL_FLAGS (CV_FLAGS_ARITH | CV_FLAG_DF | CV_FLAG_TF | CV_FLAG_IF | CV_FLAG_IOPL | CV_FLAG_NT | CV_FLAG_RF | CV_FLAG_AC | CV_FLAG_ID)
+
+enum { FSW_C1 = 0x200, FSW_PE = 0x20 };
+
+static const struct cv_insn *last(const struct nat_encoding *e)
+{
+	return &e->insn[e->n - 1];
+}
+
+static bool is_alone(const struct nat_encoding *e, enum cv_op op)
+{
+	return e->n == 1 && e->insn[0].op == op;
+}
+
+/* What Linux does to a fault before a program sees it. */
+static void as_linux_tells(struct nat_state *s)
+{
+	if (s->vector != 14)
+		s->cr2 = 0;
+	else if (s->cr2 >= 0x7ffffffff000)
+		s->error |= 1; /* a program isn't told what of the kernel's half, and the last page below, is mapped */
+}
+
+static bool same_x87(const uint8_t *a, const uint8_t *b)
+{
+	if (memcmp(a, b, 5) || memcmp(a + XS_FOP, b + XS_FOP, 18))
+		return false;
+	for (unsigned k = 0; k < 8; k++)
+		if (memcmp(a + XS_ST + 16 * k, b + XS_ST + 16 * k, 10))
+			return false;
+	return true;
+}
+
+static bool same_vectors(const struct nat_host *h, const uint8_t *a, const uint8_t *b)
+{
+	return !memcmp(a + XS_MXCSR, b + XS_MXCSR, 4) && !memcmp(a + XS_XMM, b + XS_XMM, 256) &&
+	       (!h->avx || !memcmp(a + XS_YMM, b + XS_YMM, 256));
+}
+
+static bool same_rest(const struct nat_host *h, const struct nat_encoding *e, const struct nat_state *a, const struct nat_state *b,
+		      uint64_t flags)
+{
+	unsigned gprs = e->mode == 64 ? 16 : 8;
+
+	return a->vector == b->vector && a->rip == b->rip && a->error == b->error && a->cr2 == b->cr2 &&
+	       !((a->rflags ^ b->rflags) & flags) && !memcmp(a->gpr, b->gpr, gprs * sizeof(a->gpr[0])) &&
+	       !memcmp(a->sel, b->sel, 6 * sizeof(a->sel[0])) &&
+	       (!h->fsgsbase || e->mode != 64 || (a->fsbase == b->fsbase && a->gsbase == b->gsbase));
+}
+
+static bool transcendental(enum cv_op op)
+{
+	switch (op) {
+	case CV_OP_f2xm1: case CV_OP_fyl2x: case CV_OP_fyl2xp1: case CV_OP_fptan: case CV_OP_fpatan: case CV_OP_fsin: case CV_OP_fcos:
+	case CV_OP_fsincos:
+		return true;
+	default: return false;
+	}
+}
+
+/* One unit in the last place of 80-bit numbers: neighbours as integers of sign, exponent and significand. */
+static bool neighbours(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t ma, mb;
+	uint16_t ea, eb;
+
+	memcpy(&ma, a, 8);
+	memcpy(&mb, b, 8);
+	memcpy(&ea, a + 8, 2);
+	memcpy(&eb, b + 8, 2);
+	if (ea == eb)
+		return ma - mb + 1 <= 2;
+	/* Across a power of two. */
+	return (uint16_t)(ea - eb + 1) <= 2 && ma + mb == UINT64_MAX + (1ull << 63);
+}
+
+static bool nearly_same_x87(uint8_t *a, const uint8_t *b)
+{
+	uint16_t status = (uint16_t)((a[XS_FSW] | a[XS_FSW + 1] << 8) ^ (b[XS_FSW] | b[XS_FSW + 1] << 8));
+
+	if (status & ~(FSW_C1 | FSW_PE))
+		return false;
+	memcpy(a + XS_FSW, b + XS_FSW, 2);
+	for (unsigned k = 0; k < 8; k++)
+		if (neighbours(a + XS_ST + 16 * k, b + XS_ST + 16 * k))
+			memcpy(a + XS_ST + 16 * k, b + XS_ST + 16 * k, 10);
+	return same_x87(a, b);
+}
+
+/* Did the host touch what only the child has mapped? */
+static bool touched_private(const struct nat_state *engine)
+{
+	return engine->vector == 14 && engine->cr2 + 64 >= NAT_PRIVATE && engine->cr2 < NAT_PRIVATE_END;
+}
+
+/*
+ * Where FXSAVE and XSAVE store what isn't state: MXCSR_MASK (which MXCSR bits the model has), the reserved bytes beside the x87's
+ * registers, and those that software may use.
+ */
+static bool same_image(const struct nat_host *h, const struct nat_encoding *e, const struct nat_case *c, const uint8_t *a,
+		       const uint8_t *b)
+{
+	(void)h;
+	(void)e;
+	(void)c;
+	return !memcmp(a, b, NAT_RW_SIZE);
+}
+
+enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding *e, const struct nat_case *c, struct nat_state *native,
+			     struct nat_state *engine, const uint8_t *native_mem, const uint8_t *engine_mem, const char **why)
+{
+	uint64_t flags = ALL_FLAGS & ~(h->intel ? 0 : nat_undefined_flags(last(e)));
+	bool memory, rest, x87, vectors;
+
+	*why = NULL;
+	if (!h->avx) {
+		memset(native->x + XS_HEADER, 0, XS_SIZE - XS_HEADER);
+		memset(engine->x + XS_HEADER, 0, XS_SIZE - XS_HEADER);
+	}
+	as_linux_tells(native);
+	as_linux_tells(engine);
+	memory = same_image(h, e, c, native_mem, engine_mem);
+	rest = same_rest(h, e, native, engine, flags);
+	x87 = same_x87(native->x, engine->x);
+	vectors = same_vectors(h, native->x, engine->x);
+	if (memory && rest && x87 && vectors)
+		return NAT_SAME;
+	if (touched_private(engine)) {
+		*why = "reached the child's own memory";
+		return NAT_EXCUSED;
+	}
+	if (native->vector == NAT_HANG && engine->vector < 0) {
+		*why = "runs for ever";
+		return NAT_EXCUSED;
+	}
+	if (e->n == 1 && transcendental((enum cv_op)e->insn[0].op) && memory && rest && vectors &&
+	    nearly_same_x87(native->x, engine->x)) {
+		*why = "transcendental: ours is correctly rounded, one unit apart";
+		return NAT_EXCUSED;
+	}
+	(void)is_alone;
+	return NAT_DIFFERENT;
+}
