@@ -125,6 +125,10 @@ unsigned cv_vcpu_cpl(const struct cv_vcpu_state *s);
 #define CV_CR4_SMEP (1u << 20)
 #define CV_CR4_SMAP (1u << 21)
 #define CV_DEBUGCTL_BTF (1u << 1)
+
+/* IA32_MISC_ENABLE. */
+#define CV_MISC_LIMIT_CPUID (1ull << 22)
+#define CV_MISC_XD_DISABLE (1ull << 34)
 #define CV_EFER_SCE (1u << 0)
 #define CV_EFER_LME (1u << 8)
 #define CV_EFER_LMA (1u << 10)

@@ -206,6 +206,26 @@ START_TEST(msr_efer_lme_cannot_change_while_paging)
 }
 END_TEST
 
+START_TEST(msr_misc_enable_takes_what_a_bios_writes)
+{
+	uint64_t v;
+
+	ck_assert_uint_eq(leaf(0x80000001, 0)[3] >> 20 & 1, 1);
+	ck_assert(sys_write_msr(c, 0x1a0, 0x400c51809));
+	ck_assert(sys_read_msr(c, 0x1a0, &v));
+	ck_assert_uint_eq(v, 0x400c51809);
+	ck_assert_uint_eq(leaf(0x80000001, 0)[3] >> 20 & 1, 0);
+	ck_assert(!sys_write_msr(c, 0xc0000080, CV_EFER_NXE));
+	ck_assert(!sys_write_msr(c, 0x1a0, 0x400c51809 | 1 << 20));
+	ck_assert(sys_write_msr(c, 0x1a0, 0x1801));
+	ck_assert(sys_write_msr(c, 0xc0000080, CV_EFER_NXE));
+	ck_assert(sys_read_msr(c, 0x179, &v)); /* machine checks: no banks, none to be written */
+	ck_assert_uint_eq(v, 0);
+	ck_assert(!sys_write_msr(c, 0x179, 0));
+	ck_assert(!sys_read_msr(c, 0x400, &v));
+}
+END_TEST
+
 START_TEST(msr_firmware_state_is_one_that_kernels_accept)
 {
 	uint64_t v;
@@ -451,6 +471,7 @@ int main(void)
 	tcase_add_test(t, msr_values_written_are_read_back);
 	tcase_add_test(t, msr_tsc_write_moves_offset_and_adjust);
 	tcase_add_test(t, msr_efer_lme_cannot_change_while_paging);
+	tcase_add_test(t, msr_misc_enable_takes_what_a_bios_writes);
 	tcase_add_test(t, msr_firmware_state_is_one_that_kernels_accept);
 	tcase_add_test(t, fxsave_image_is_by_stack_position_and_fxrstor_undoes_it);
 	tcase_add_test(t, fxsave_selectors_deprecated_are_saved_as_zero);

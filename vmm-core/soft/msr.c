@@ -15,7 +15,7 @@
 
 enum {
 	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_FEATURE_CONTROL = 0x3a, MSR_TSC_ADJUST = 0x3b,
-	MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
+	MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN_ID = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe, MSR_MCG_CAP = 0x179,
 	MSR_ARCH_CAPABILITIES = 0x10a, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175,
 	MSR_SYSENTER_EIP = 0x176, MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9, MSR_MTRR_BASE0 = 0x200,
 	MSR_MTRR_LAST = 0x20f, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K_80000 = 0x258,
@@ -32,9 +32,13 @@ enum {
 #define FEATURE_CONTROL_VALUE 1ull /* locked by firmware, with nothing in it */
 #define MTRRCAP_VALUE 0x508ull	       /* 8 variable ranges, fixed ranges, write combining */
 #define MICROCODE_REVISION (1ull << 32)
-/* IA32_MISC_ENABLE: branch trace and PEBS are not available; fast strings and the CPUID limit may be written. */
+/*
+ * IA32_MISC_ENABLE (SDM 4 table 2-2): branch trace and PEBS are not available. Written may be what a BIOS writes: fast
+ * strings (0), thermal control (3), SpeedStep (16), the monitor's FSM (18), the CPUID limit (22), xTPR messages (23), XD
+ * disable (34). The limit and XD disable do something here, the others are kept.
+ */
 #define MISC_ENABLE_FIXED 0x1800ull
-#define MISC_ENABLE_WRITABLE 0x00400001ull
+#define MISC_ENABLE_WRITABLE 0x400c50009ull
 
 #define APIC_BASE_ENABLE (1ull << 11)
 #define CPUID_1_EDX_APIC (1u << 9)
@@ -114,6 +118,7 @@ bool sys_read_msr(struct soft_cpu *c, uint32_t msr, uint64_t *v)
 	case MSR_SYSENTER_CS: *v = c->s.sysenter_cs; break;
 	case MSR_SYSENTER_ESP: *v = c->s.sysenter_esp; break;
 	case MSR_SYSENTER_EIP: *v = c->s.sysenter_eip; break;
+	case MSR_MCG_CAP: *v = 0; break; /* no bank reports machine checks */
 	case MSR_MISC_ENABLE: *v = c->s.misc_enable | MISC_ENABLE_FIXED; break;
 	case MSR_DEBUGCTL: *v = c->s.debugctl; break;
 	case MSR_PAT: *v = c->s.pat; break;
@@ -177,6 +182,8 @@ static bool write_efer(struct soft_cpu *c, uint64_t v)
 	uint64_t old = c->s.efer;
 
 	if (v & ~c->host.model->efer_mask & ~(uint64_t)CV_EFER_LMA)
+		return false;
+	if ((v & ~old & CV_EFER_NXE) && (c->s.misc_enable & CV_MISC_XD_DISABLE))
 		return false;
 	if (((v ^ old) & CV_EFER_LME) && (c->s.cr0 & CV_CR0_PG))
 		return false;

@@ -136,7 +136,7 @@ static void basic(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s,
 		  uint32_t out[4])
 {
 	static const char vendor[] = "GenuineIntel";
-	bool limited = s->misc_enable & (1u << 22);
+	bool limited = s->misc_enable & CV_MISC_LIMIT_CPUID;
 
 	put(out, 0, 0, 0, 0);
 	switch (leaf) {
@@ -180,6 +180,7 @@ static void extended(const struct cv_cpuid_model *m, const struct cv_vcpu_state 
 {
 	bool mode64 = (s->efer & CV_EFER_LMA) && (s->seg[CV_CS].ar & CV_AR_L);
 	const char *p;
+	uint32_t nx;
 
 	put(out, 0, 0, 0, 0);
 	switch (leaf) {
@@ -188,7 +189,8 @@ static void extended(const struct cv_cpuid_model *m, const struct cv_vcpu_state 
 		break;
 	case 0x80000001:
 		/* Intel's processors have SYSCALL in 64-bit mode only, and say so only there. */
-		put(out, 0, 0, X1C_LAHF64, (mode64 ? X1D_SYSCALL : 0) | X1D_NX | X1D_1G | X1D_RDTSCP | X1D_LM);
+		nx = s->misc_enable & CV_MISC_XD_DISABLE ? 0 : X1D_NX;
+		put(out, 0, 0, X1C_LAHF64, (mode64 ? X1D_SYSCALL : 0) | nx | X1D_1G | X1D_RDTSCP | X1D_LM);
 		break;
 	case 0x80000002: case 0x80000003: case 0x80000004:
 		p = (m->level == 3 ? brand_v3 : brand_v2) + 16 * (leaf - 0x80000002);
