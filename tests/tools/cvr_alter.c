@@ -8,6 +8,7 @@
  *	event N drop			leaves the event out
  *	checkpoint N digest		flips a bit of a checkpoint's digest
  *	final 0 digest			flips a bit of the digest at the end
+ *	cpu 0 NAME			another CPU model
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -49,6 +50,10 @@ static int copy_meta(struct alter *a, struct cv_error *err)
 		snprintf(value, sizeof(value), "%s", (const char *)sqlite3_column_text(st, 1));
 		if (is(a, "final", 0) && strstr(key, "digest")) {
 			value[0] = value[0] == '0' ? '1' : '0';
+			a->done = true;
+		}
+		if (is(a, "cpu", 0) && !strcmp(key, "cpu")) {
+			snprintf(value, sizeof(value), "%s", a->how);
 			a->done = true;
 		}
 		rc = cv_log_set_meta(a->out, key, value, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* General registers: arithmetic with all flags, also those that the SDM leaves undefined; bit and carry-chain extensions. */
+/* General registers: arithmetic with all flags, also those that the SDM leaves undefined (but DIV's, where Intel's
+ * own cores differ); bit and carry-chain extensions. */
 #include "digest.h"
 
 /* clang-format off */
@@ -18,8 +19,8 @@
 	X(popcnt_w, "popcntw %%dx, %%ax") X(popcnt, "popcntq %%rdx, %%rax") X(crc32_b, "crc32b %%dl, %%eax") \
 	X(crc32_w, "crc32w %%dx, %%eax") X(crc32_d, "crc32l %%edx, %%eax") X(crc32_q, "crc32q %%rdx, %%rax") \
 	X(bswap, "bswapq %%rax") X(bswap_d, "bswapl %%edx") X(xadd, "xaddl %%edx, %%eax") X(cmpxchg, "cmpxchgq %%rdx, %%rcx") \
-	X(div, "movl %%edx, %%ecx\n orl $1, %%ecx\n xorl %%edx, %%edx\n divl %%ecx") \
-	X(idiv, "orq $3, %%rcx\n sarq $1, %%rax\n cqto\n idivq %%rcx") X(div_b, "orb $0x80, %%dl\n movzbl %%al, %%eax\n divb %%dl") \
+	X(div, "movl %%edx, %%ecx\n orl $1, %%ecx\n xorl %%edx, %%edx\n divl %%ecx\n cmpl %%edi, %%edi") \
+	X(idiv, "orq $3, %%rcx\n sarq $1, %%rax\n cqto\n idivq %%rcx\n cmpl %%edi, %%edi") X(div_b, "orb $0x80, %%dl\n movzbl %%al, %%eax\n divb %%dl\n cmpl %%edi, %%edi") \
 	X(lahf, "cmpq %%rdx, %%rax\n lahf") X(sahf, "sahf") X(movsx, "movsbq %%dl, %%rax") X(cwd, "cwtd")
 #define BMI1(X) \
 	X(andn, "andn %%rdx, %%rax, %%rax") X(andn_d, "andnl %%edx, %%eax, %%eax") X(bextr, "bextr %%rcx, %%rdx, %%rax") \
