@@ -64,7 +64,7 @@ awk -v bits=$bits '
 	/^#/ || NF == 0 { next }
 	NF < 8 || $3 !~ /^(64|32|any)$/ || $5 !~ /^[0-9]+$/ || $6 !~ /^[0-9]+$/ || $8 !~ /^(pass|fail|skip)$/ ||
 	($8 != "pass" && NF < 9) || seen[$1]++ {
-		printf "line %d of the list: %s\n", NR, $0 > "/dev/stderr"
+		print NR > "/dev/stderr"
 		exit 2
 	}
 	$3 == "any" || $3 == bits {
@@ -74,7 +74,7 @@ awk -v bits=$bits '
 		append = $7 == "-" ? "" : $7
 		gsub(/,/, " ", append)
 		printf "%s|%s|%s|%s|%s|%s|%s|%s\n", $1, $2, $4, $5, $6, append, $8, reason
-	}' "$list" >"$WORK/rows" || refuse "$list: a line that is none (its head says what a line is)"
+	}' "$list" >"$WORK/rows" 2>"$WORK/err" || refuse "$list: line $(cat "$WORK/err") is not NAME FILE BITS CPU MEMORY LIMIT APPEND VERDICT"
 for path in "$dir"/*.$suffix; do
 	file=$(basename "$path" .$suffix)
 	cut -d'|' -f2 "$WORK/rows" | grep -qxF -- "$file" || echo "$file|$file|v3|256|60||pass|" >>"$WORK/rows"
