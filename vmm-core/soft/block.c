@@ -383,7 +383,7 @@ static void protect_page(struct soft_cpu *c, uint32_t page)
 	for (unsigned m = 0; m < SOFT_MMUS; m++)
 		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
 			if (c->tlb[m][k].gpa == gpa)
-				c->tlb[m][k].wtag = 1;
+				c->tlb[m][k].wtag = SOFT_TLB_NONE;
 }
 
 static void mark_granules(struct soft_page *p, unsigned first_byte, unsigned last_byte)
@@ -417,6 +417,16 @@ static void enlist(struct soft_cpu *c, struct soft_block *b)
 	bs->decoded++;
 }
 
+/*
+ * Under a CS limit that code can run over, blocks are of another mode and are not chained: each is looked up, and the limit asked.
+ */
+static uint8_t block_mode(const struct soft_cpu *c)
+{
+	uint32_t whole = c->mode == 32 ? UINT32_MAX : 0xffff;
+
+	return c->mode | (c->mode != 64 && c->s.seg[CV_CS].limit < whole ? SOFT_MODE_LIMITED : 0);
+}
+
 /* A block of what the builder holds. NULL: no memory. */
 static struct soft_block *finish(struct soft_cpu *c, const struct builder *w, uint64_t gpa, uint32_t page, int64_t page2)
 {
@@ -436,7 +446,7 @@ static struct soft_block *finish(struct soft_cpu *c, const struct builder *w, ui
 	b->page = page;
 	b->page2 = page2 < 0 ? UINT32_MAX : (uint32_t)page2;
 	b->bytes = (uint16_t)w->bytes;
-	b->mode = c->mode;
+	b->mode = block_mode(c);
 	memcpy(b->insn, w->insn, w->n * sizeof(b->insn[0]));
 	end = &b->insn[w->n];
 	memset(end, 0, sizeof(*end));
@@ -471,7 +481,7 @@ static struct soft_block *lookup(struct soft_cpu *c, uint64_t gpa)
 {
 	struct soft_block *b = *bucket(soft_blocks_of(c), gpa, c->s.rip);
 
-	while (b && !(b->gpa == gpa && b->rip == c->s.rip && b->mode == c->mode))
+	while (b && !(b->gpa == gpa && b->rip == c->s.rip && b->mode == block_mode(c)))
 		b = b->hnext;
 	return b;
 }

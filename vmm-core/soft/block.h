@@ -17,7 +17,7 @@
 
 #include "vmm-core/soft/soft.h"
 
-enum { SOFT_BLOCK_MAX = 64 };
+enum { SOFT_BLOCK_MAX = 64, SOFT_MODE_LIMITED = 1 };
 
 struct soft_block {
 	uint64_t rip;		     /* of the first instruction */
@@ -29,7 +29,7 @@ struct soft_block {
 	struct soft_block *pnext;    /* next block of the page */
 	uint32_t page, page2;	     /* RAM page numbers; page2 UINT32_MAX */
 	uint16_t bytes;
-	uint8_t mode;
+	uint8_t mode; /* code size; SOFT_MODE_LIMITED */
 	bool special;
 	struct soft_block *pnext2; /* next of the blocks that reach into page2 */
 	cv_handler *real;	     /* what a special block does */
@@ -80,7 +80,7 @@ static inline struct soft_block *soft_jump_find(struct soft_cpu *c, uint64_t rip
  */
 static inline void soft_link(struct soft_block *from, unsigned which, struct soft_block *to)
 {
-	if (from->page == to->page && from->page2 == UINT32_MAX && to->page2 == UINT32_MAX &&
+	if (!(to->mode & SOFT_MODE_LIMITED) && from->page == to->page && from->page2 == UINT32_MAX && to->page2 == UINT32_MAX &&
 	    to->gpa - from->gpa == to->rip - from->rip)
 		from->chain[which] = to;
 }

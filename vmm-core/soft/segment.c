@@ -377,7 +377,8 @@ static void lar_lsl(struct soft_cpu *c, const struct cv_insn *i, bool lsl)
 	if (found < 0)
 		return;
 	if (found && may_look(c, sel, raw, lsl ? LSL_LEGACY : LAR_LEGACY, lsl ? LSL_LONG : LAR_LONG)) {
-		write_gpr(c, i->reg, i->osize, lsl ? desc_limit(raw) : raw >> 32 & 0x00f0ff00);
+		/* LAR's bits 19:16 are undefined (SDM 2A); processors give those of the limit. */
+		write_gpr(c, i->reg, i->osize, lsl ? desc_limit(raw) : raw >> 32 & 0x00ffff00);
 		set_zf(c, true);
 	} else {
 		set_zf(c, false);
