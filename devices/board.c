@@ -56,8 +56,9 @@ static struct cv_irq *wire_interrupts(struct cv_machine *m, struct cv_error *err
 int cv_board_wire(struct cv_machine *m, struct cv_error *err)
 {
 	struct cv_irq *irq = wire_interrupts(m, err);
+	struct cv_pit *pit = irq ? cv_pit_new(m, irq, err) : NULL;
 
-	if (!irq || !cv_pit_new(m, irq, err) || !cv_rtc_new(m, irq, err))
+	if (!pit || !cv_rtc_new(m, irq, err))
 		return CV_E_NOMEM;
 	m->console_dev = cv_serial_new(m, irq, err);
 	m->console_room = cv_serial_room;
@@ -71,7 +72,7 @@ int cv_board_wire(struct cv_machine *m, struct cv_error *err)
 	if (!cv_i8042_new(m, irq, err) || !cv_pci_new(m, err) || !cv_legacy_new(m, err) || !cv_pvpanic_new(m, err) ||
 	    !cv_debug_exit_new(m, err))
 		return CV_E_NOMEM;
-	if (m->config.test_device && !cv_test_device_new(m, irq, err))
+	if (m->config.test_device && !cv_test_device_new(m, irq, pit, err))
 		return CV_E_NOMEM;
 	return 0;
 }
@@ -107,6 +108,8 @@ void cv_board_write_tables(struct cv_machine *m, struct cv_boot_firmware *fw)
 
 	cv_mptable_write(&m->mem);
 	write_bios_data(&m->mem);
+	if (m->config.test_device)
+		cv_bios_write_vectors(&m->mem);
 	fw->rsdp = CV_TABLES_BASE;
 	fw->tables_base = CV_TABLES_BASE;
 	fw->tables_len = (end - CV_TABLES_BASE + CV_PAGE_SIZE - 1) & ~(uint64_t)(CV_PAGE_SIZE - 1);

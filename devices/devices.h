@@ -176,6 +176,8 @@ struct cv_pit {
 };
 
 struct cv_pit *cv_pit_new(struct cv_machine *m, struct cv_irq *irq, struct cv_error *err);
+/* After a reset: timer 0 goes round its 65536 counts, as a BIOS leaves it. */
+void cv_pit_start_tick(struct cv_pit *p);
 
 /* --- MC146818 (rtc.c) --- */
 
@@ -291,8 +293,16 @@ struct cv_test_device {
 	uint8_t data[4];	/* [s] E0h..E3h */
 	uint8_t memory[65536];	/* [s] at FF000000h */
 	struct cv_irq *irq;	/* [i] */
+	struct cv_pit *pit;	/* [i] */
+	struct cv_bus *bus;	/* [i] */
 };
-struct cv_test_device *cv_test_device_new(struct cv_machine *m, struct cv_irq *irq, struct cv_error *err);
+struct cv_test_device *cv_test_device_new(struct cv_machine *m, struct cv_irq *irq, struct cv_pit *pit, struct cv_error *err);
+
+/* --- What a BIOS leaves running (bios.c): goes with the test device --- */
+
+void cv_bios_write_vectors(struct cv_memory *mem);
+/* At reset, after the chips. */
+void cv_bios_start_tick(struct cv_bus *bus, struct cv_pit *pit);
 
 /* --- Ports that remember and do nothing: DMA controllers, page registers, POST, delay (legacy.c) --- */
 

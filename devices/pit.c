@@ -352,6 +352,17 @@ static void pit_reset(void *dev)
 	cv_irq_set(p->irq, CV_IRQ_PIT, false);
 }
 
+void cv_pit_start_tick(struct cv_pit *p)
+{
+	struct cv_pit_channel *c = &p->ch[0];
+
+	c->count = 65536;
+	c->armed = true;
+	c->null_count = false;
+	c->loaded = cv_clock_now(p->clock);
+	arm(p, c->loaded);
+}
+
 enum {
 	F_NULL = 1, F_ARMED = 2, F_TRIGGERED = 4, F_GATE = 8, F_WRITE_SECOND = 16, F_READ_SECOND = 32, F_STATUS = 64
 };

@@ -8,7 +8,7 @@
  *   2000h + line         writing sets the level of an interrupt line (0..23) by bit 0
  *   FF000000h, 64 KiB    bytes that keep what is written, as device memory: instructions with an MMIO operand
  *
- * The levels of the lines live in the interrupt controllers.
+ * The levels of the lines live in the interrupt controllers. With it comes what a BIOS leaves running (bios.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +83,7 @@ static void test_device_reset(void *dev)
 
 	memset(t->data, 0, sizeof(t->data));
 	memset(t->memory, 0, sizeof(t->memory));
+	cv_bios_start_tick(t->bus, t->pit);
 }
 
 static void test_device_save(const void *dev, struct cv_wbuf *w)
@@ -116,13 +117,15 @@ static const struct cv_io_ops flush_io = {nothing_read, nothing_write, 4};
 static const struct cv_io_ops lines_io = {nothing_read, lines_write, 1};
 static const struct cv_io_ops memory_io = {memory_read, memory_write, 8};
 
-struct cv_test_device *cv_test_device_new(struct cv_machine *m, struct cv_irq *irq, struct cv_error *err)
+struct cv_test_device *cv_test_device_new(struct cv_machine *m, struct cv_irq *irq, struct cv_pit *pit, struct cv_error *err)
 {
 	struct cv_test_device *t = cv_device_new(m, sizeof(*t), &ops, err);
 
 	if (!t)
 		return NULL;
 	t->irq = irq;
+	t->pit = pit;
+	t->bus = &m->bus;
 	cv_bus_add_pio(&m->bus, PORT_DATA, sizeof(t->data), &data_io, t);
 	cv_bus_add_pio(&m->bus, PORT_FLUSH, 4, &flush_io, t);
 	cv_bus_add_pio(&m->bus, PORT_LINES, LINES, &lines_io, t);

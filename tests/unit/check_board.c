@@ -226,6 +226,28 @@ START_TEST(test_device_remembers_and_moves_lines)
 }
 END_TEST
 
+START_TEST(bios_tick_comes_with_the_test_device)
+{
+	struct fake *x = fake_new_with(true);
+	struct cv_boot_firmware fw;
+	uint8_t b[4];
+
+	cv_board_write_tables(&x->m, &fw);
+	cv_memory_read(&x->m.mem, 4 * 8, b, 4);
+	ck_assert_uint_eq(b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24, 0xf000fea5);
+	cv_memory_read(&x->m.mem, 4 * 0x70, b, 4);
+	ck_assert_uint_eq(b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24, 0xf000ff53);
+	ck_assert_int_eq(acknowledge(x), -1);
+	advance(x, 54925495); /* 65536 / 1193182 s */
+	ck_assert_int_eq(acknowledge(x), 8);
+	out8(x, 0x20, 0x20);
+	advance(x, 2 * 54925495);
+	ck_assert_int_eq(acknowledge(x), 8);
+	ck_assert_uint_eq(cv_clock_deadline(&f->m.clock), CV_NEVER); /* and with nothing else */
+	fake_free(x);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -241,6 +263,7 @@ int main(void)
 		legacy_ports_remember_and_do_nothing,
 		board_small_chips_save_load_continue,
 		test_device_remembers_and_moves_lines,
+		bios_tick_comes_with_the_test_device,
 	};
 
 	return run_tests("board", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown);
