@@ -5,7 +5,7 @@
  */
 #include "fp_compare.h"
 #include "fp_fixture.h"
-#include "vmm-core/soft/rcp.h"
+#include "vmm-core/soft/element.h"
 
 static uint32_t host_rcp(uint32_t x)
 {

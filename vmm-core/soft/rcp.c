@@ -13,7 +13,7 @@
  * Denormal operands count as zero and results too small for a normal number are zero, whatever DAZ and FTZ say; a NaN comes
  * back quiet; a negative root is the default NaN. No flag is touched and none asked.
  */
-#include "vmm-core/soft/rcp.h"
+#include "vmm-core/soft/element.h"
 #include "vmm-core/soft/simd.h"
 
 enum { INF = 0x7f800000 };
