@@ -6,12 +6,13 @@
 
 usage() {
 	cat <<-END
-	Usage: run.sh [-b 64|32] [-l LIST] [-o FILE] [-q] [-t NAME] DIR
+	Usage: run.sh [-b 64|32] [-l LIST] [-o FILE] [-q] [-r] [-t NAME] DIR
 	Runs the kvm-unit-tests in DIR (*.flat, else *.elf): one line a test, and a Markdown table at the end.
 	  -b 64|32   of which build DIR is (default: as DIR/*.elf say, else 64)
 	  -l LIST    which tests, and how (default: the list beside this script)
 	  -o FILE    the table goes there instead of to standard output
 	  -q         run the same under QEMU (TCG), too: its verdict stands beside ours
+	  -r         record each test and replay it; a replay that isn't the same run is a failure
 	  -t NAME    only the test of that name in the list
 	Environment: CV is the chronovisor to run, QEMU the qemu-system-x86_64.
 	Exit status: 0 all as listed, 1 not so, 2 bad input.
@@ -22,14 +23,15 @@ refuse() {
 	exit 2
 }
 
-bits= list=$here/list table= qemu= only=
-while getopts b:hl:o:qt: option; do
+bits= list=$here/list table= qemu= record= only=
+while getopts b:hl:o:qrt: option; do
 	case $option in
 	b) bits=$OPTARG ;;
 	h) usage; exit 0 ;;
 	l) list=$OPTARG ;;
 	o) table=$OPTARG ;;
 	q) qemu=${QEMU:-qemu-system-x86_64} ;;
+	r) record=yes ;;
 	t) only=$OPTARG ;;
 	*) exit 2 ;;
 	esac
@@ -94,8 +96,8 @@ code_of_ours() { # STATUS
 	[ -z "$code" ] || { echo "$code"; return; }
 	case $1 in
 	124) echo "time limit" ;;
-	*) sed -n 's/.*run ended: debug exit after.*/0/p; t; s/.*GUEST CRASH: \(.*\) ===/\1/p; t; s/.*run ended: \(.*\) after [0-9]* instructions.*/\1/p;
-		s/^chronovisor: run: //p' "$WORK/err" | head -n 1 ;;
+	*) sed -n 's/.*ended: debug exit after.*/0/p; t; s/.*GUEST CRASH: \(.*\) ===/\1/p; t; s/.*ended: \(.*\) after [0-9]* instructions.*/\1/p;
+		s/^chronovisor: [a-z]*: //p' "$WORK/err" | head -n 1 ;;
 	esac
 }
 code_of_qemu() { # STATUS: (code << 1) | 1
@@ -127,10 +129,25 @@ why_failed() { # in the words of the test or the run
 	esac
 }
 run_ours() { # PATH CPU MEMORY LIMIT APPEND
-	status=0
-	timeout "$4" "$CV" run --kernel "$1" --initrd "$WORK/environment" --cpu "$2" --memory "$3M" --append "$5" --test-device \
+	status=0 command=run
+	[ -z "$record" ] || command="record -o $WORK/run.cvr --force"
+	# shellcheck disable=SC2086
+	timeout "$4" "$CV" $command --kernel "$1" --initrd "$WORK/environment" --cpu "$2" --memory "$3M" --append "$5" --test-device \
 		</dev/null >"$WORK/out" 2>"$WORK/err" || status=$?
 	code=$(code_of_ours $status)
+	[ -z "$record" ] || replay_ours "$4"
+}
+# The replay prints the same bytes and ends with the same status.
+replay_ours() { # LIMIT
+	again=0
+	timeout "$(($1 * 2))" "$CV" replay "$WORK/run.cvr" </dev/null >"$WORK/out2" 2>"$WORK/err2" || again=$?
+	if [ $again -ne $status ] && [ $status -ne 124 ]; then
+		code="replay ended with $again"
+	elif ! cmp -s "$WORK/out" "$WORK/out2"; then
+		code="replay printed other bytes"
+	elif ! grep -q 'as recorded' "$WORK/err2"; then
+		code="replay did not end as recorded"
+	fi
 }
 run_qemu() { # PATH MEMORY LIMIT APPEND
 	status=0

@@ -49,6 +49,10 @@ cp "$WORK/guests/fail.flat" "$WORK/guests/new.flat"
 expect_status 1 "$run" -l "$WORK/good" "$WORK/guests"
 expect_status 0 "$run" -l "$WORK/list" -t pass "$WORK/guests"
 [ "$(grep -c '^PASS' "$WORK/out")" -eq 1 ] || fail "-t runs others, too"
+expect_status 0 "$run" -r -l "$WORK/list" -t device "$WORK/guests"
+grep -qx 'PASS device: 1 ok' "$WORK/out" || { cat "$WORK/out" >&2; fail "-r: recording and replaying"; }
+expect_status 1 "$run" -r -l "$WORK/list" -t hang "$WORK"
+grep -qx 'FAIL hang: 1 ok - time limit' "$WORK/out" || { cat "$WORK/out" >&2; fail "-r: a test that hangs"; }
 expect_status 0 "$run" -b 32 -t other -l "$WORK/list" "$WORK/guests"
 grep -qx 'PASS other: 2 ok' "$WORK/out" || fail "-b 32 does not run the 32-bit rows"
 if command -v qemu-system-x86_64 >/dev/null; then
