@@ -23,3 +23,8 @@ examine() { # examine NAME CPU CHECKS: at least so many checks, all of them good
 
 examine tasks v2 220
 examine protection v2 350
+examine state v2 150
+examine state v3 150
+examine translation v2 48
+examine translation v3 90
+examine translation v3,+la57 160
