@@ -258,9 +258,9 @@ static inline void fill_data(const struct test *t, uint8_t *data, enum flavour f
 {
 	for (unsigned k = 0; k < 128; k += 16)
 		operand(data + k, f == AS_EXTENDED ? (enum flavour)below(AS_FLAVOURS) : f);
-	if (t->insn.op == CV_OP_ldmxcsr && below(4))
+	if ((t->insn.op == CV_OP_ldmxcsr || t->insn.op == CV_OP_vldmxcsr) && below(4))
 		memset(data + 2, 0, 2);
-	if (t->insn.op == CV_OP_ldmxcsr && !intel)
+	if ((t->insn.op == CV_OP_ldmxcsr || t->insn.op == CV_OP_vldmxcsr) && !intel)
 		data[2] &= (uint8_t)~2u; /* MXCSR.MM, which AMD's processors have */
 	if (t->insn.op == CV_OP_fbld)
 		for (unsigned k = 0; k < 9; k++)

@@ -46,6 +46,7 @@ struct image {
 	int64_t vector;	      /* 560: -1 none */
 	uint64_t avx;	      /* 568: `high` counts */
 	uint8_t high[16][16]; /* 576: bits 255:128 of YMM0..15 */
+	uint64_t cr2;	      /* with #PF */
 } __attribute__((aligned(64)));
 
 /* --- Natively --- */
@@ -143,6 +144,7 @@ static inline void on_trap(int sig, siginfo_t *info, void *context)
 	native->rdi = (uint64_t)r[REG_RDI];
 	native->flags = (uint64_t)r[REG_EFL];
 	native->vector = r[REG_TRAPNO];
+	native->cr2 = r[REG_TRAPNO] == EXC_PF ? (uint64_t)r[REG_CR2] : 0;
 	r[REG_RIP] = (greg_t)(uintptr_t)native_after_trap;
 }
 
@@ -150,6 +152,7 @@ static inline void run_native(struct image *m)
 {
 	native = m;
 	m->vector = -1;
+	m->cr2 = 0;
 	native_enter(m, CODE);
 	native = NULL;
 }
@@ -306,6 +309,7 @@ static inline void image_from_state(struct image *m, const struct cv_vcpu_state 
 	m->rdi = s->gpr[CV_RDI];
 	m->flags = s->rflags;
 	m->vector = -1;
+	m->cr2 = 0;
 	if (s->rip >= HANDLERS && s->rip < HANDLERS + 32 * 16) {
 		uint64_t flags = 0;
 
@@ -313,6 +317,8 @@ static inline void image_from_state(struct image *m, const struct cv_vcpu_state 
 		/* RFLAGS as pushed: above RIP and CS, and an error code with #GP. */
 		cv_memory_read(&mem, s->gpr[CV_RSP] + (m->vector == EXC_GP || m->vector == EXC_PF ? 24 : 16), &flags, 8);
 		m->flags = flags;
+		if (m->vector == EXC_PF)
+			m->cr2 = s->cr2;
 	}
 }
 

@@ -185,4 +185,55 @@ FP_INLINE int avx_store256a(struct soft_cpu *c, const struct cv_insn *i, struct 
 		return true; \
 	}
 
+/* The four handlers of an operation whose lane is name_of(a, b) (sse_ops.h), or with one source name_of(b, b). */
+#define AVX_LANES3(name) \
+	FP_INLINE __m128i v##name##_lane(const struct soft_cpu *c, const struct cv_insn *i, __m128i a, __m128i b) \
+	{ \
+		(void)c; \
+		(void)i; \
+		return name##_of(a, b); \
+	} \
+	AVX_HANDLERS3(v##name, v##name##_lane)
+#define AVX_LANES2(name) \
+	FP_INLINE __m128i v##name##_lane(const struct soft_cpu *c, const struct cv_insn *i, __m128i b) \
+	{ \
+		(void)c; \
+		(void)i; \
+		return name##_of(b, b); \
+	} \
+	AVX_HANDLERS2(v##name, v##name##_lane)
+/* name_of(a, b, imm): the upper lane's immediate begins `up` bits higher. */
+#define AVX_LANES_IMM(name, up) \
+	FP_HANDLER(v##name##_m) \
+	{ \
+		FP_AVX(); \
+		FP_LOAD128(b); \
+		avx_set_xmm(c, i->reg, name##_of(fp_xmm(c, i->vvvv), b, i->imm)); \
+		return true; \
+	} \
+	FP_HANDLER(v##name##_r) \
+	{ \
+		FP_AVX(); \
+		avx_set_xmm(c, i->reg, name##_of(fp_xmm(c, i->vvvv), fp_xmm(c, i->rm), i->imm)); \
+		return true; \
+	} \
+	FP_HANDLER(v##name##_my) \
+	{ \
+		struct avx a; \
+		FP_AVX(); \
+		AVX_LOAD256(b); \
+		a = avx_ymm(c, i->vvvv); \
+		avx_set_ymm(c, i->reg, (struct avx){name##_of(a.lo, b.lo, i->imm), name##_of(a.hi, b.hi, i->imm >> (up))}); \
+		return true; \
+	} \
+	FP_HANDLER(v##name##_ry) \
+	{ \
+		struct avx a, b; \
+		FP_AVX(); \
+		a = avx_ymm(c, i->vvvv); \
+		b = avx_ymm(c, i->rm); \
+		avx_set_ymm(c, i->reg, (struct avx){name##_of(a.lo, b.lo, i->imm), name##_of(a.hi, b.hi, i->imm >> (up))}); \
+		return true; \
+	}
+
 #endif

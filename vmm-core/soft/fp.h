@@ -160,6 +160,8 @@ uint64_t fp_slow_load(struct soft_cpu *c, const struct cv_insn *i, unsigned n);
 bool fp_slow_store128(struct soft_cpu *c, const struct cv_insn *i, __m128i v);
 bool fp_slow_store128a(struct soft_cpu *c, const struct cv_insn *i, __m128i v);
 bool fp_slow_store(struct soft_cpu *c, const struct cv_insn *i, uint64_t v, unsigned n);
+/* The bytes of p[0..31] whose bit is set in mask, to seg:off: all of them or, on a fault, none. */
+bool fp_store_runs(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, const void *p, uint32_t mask);
 /* MASKMOVQ, MASKMOVDQU: the bytes of v whose bit is set in mask, to seg:rDI. */
 bool fp_masked_store(struct soft_cpu *c, const struct cv_insn *i, __m128i v, unsigned mask);
 

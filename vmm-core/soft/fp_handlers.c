@@ -75,15 +75,16 @@ bool fp_simd_flags(struct soft_cpu *c, const struct cv_insn *i, unsigned flags)
 
 static bool aligned(struct soft_cpu *c, const struct cv_insn *i, enum soft_access access)
 {
-	uint64_t la;
+	uint64_t la = soft_ea(c, i) + (c->mode != 64 || i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
 
-	if (!soft_linear(c, i, i->seg, soft_ea(c, i), 16, access, &la))
+	/* In 64-bit mode before the canonical form is looked at, which would be #SS(0) for some. */
+	if (c->mode != 64 && !soft_linear(c, i, i->seg, soft_ea(c, i), 16, access, &la))
 		return false;
 	if (la & 15) {
 		soft_raise_error(c, i, EXC_GP, 0);
 		return false;
 	}
-	return true;
+	return soft_linear(c, i, i->seg, soft_ea(c, i), 16, access, &la);
 }
 
 __m128i fp_slow_load128(struct soft_cpu *c, const struct cv_insn *i)
@@ -129,15 +130,14 @@ bool fp_slow_store(struct soft_cpu *c, const struct cv_insn *i, uint64_t v, unsi
 	return soft_store(c, i, i->seg, soft_ea(c, i), &v, n);
 }
 
-bool fp_masked_store(struct soft_cpu *c, const struct cv_insn *i, __m128i v, unsigned mask)
+bool fp_store_runs(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, const void *p, uint32_t mask)
 {
-	uint64_t off = c->s.gpr[CV_RDI], low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX;
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX;
+	const uint8_t *b = p;
 	unsigned first, last;
-	uint8_t b[16];
 
 	if (!mask)
 		return true;
-	memcpy(b, &v, 16);
 	first = (unsigned)__builtin_ctz(mask);
 	last = 31 - (unsigned)__builtin_clz(mask);
 	if (!soft_probe_store(c, i, i->seg, (off + first) & low, last - first + 1))
@@ -150,5 +150,22 @@ bool fp_masked_store(struct soft_cpu *c, const struct cv_insn *i, __m128i v, uns
 		if (on && !soft_store(c, i, i->seg, (off + k) & low, b + k, n))
 			return false;
 	}
+	return true;
+}
+
+bool fp_masked_store(struct soft_cpu *c, const struct cv_insn *i, __m128i v, unsigned mask)
+{
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX, to = c->s.gpr[CV_RDI];
+	bool mmx = i->op == CV_OP_maskmovdqu && i->form == 1;
+	const uint8_t *b = (const uint8_t *)&v;
+
+	/* Processors ask for each half whole, the upper one first, whatever the mask says; no byte is misaligned then. */
+	if ((!mmx && !soft_probe_store(c, i, i->seg, (to + 8) & low, 8)) || !soft_probe_store(c, i, i->seg, to & low, 8))
+		return false;
+	if (c->mmu != SOFT_MMU_ALIGN)
+		return fp_store_runs(c, i, to, &v, mask);
+	for (unsigned k = 0; k < 16; k++)
+		if (mask >> k & 1 && !soft_store(c, i, i->seg, (to + k) & low, b + k, 1))
+			return false;
 	return true;
 }

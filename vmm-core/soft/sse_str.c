@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SSE4.2's string comparisons: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM 2B 4.1).
+ * SSE4.2's string comparisons: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM 2B 4.1), and AVX's forms of them.
  *
  * The immediate: bits 1:0 element (unsigned byte, unsigned word, signed byte, signed word), 3:2 aggregation, 5:4 polarity,
  * 6 which index, or how the mask is expanded. The first operand is the set, the ranges or the needle; the second the
  * string that is looked at: a result bit belongs to each of its elements.
  */
 #define SOFT_CORE 1
-#include "vmm-core/soft/fp.h"
+#include "vmm-core/soft/avx.h"
 
 enum { ANY = 0, RANGES = 1, EACH = 2, ORDERED = 3 };
 
@@ -147,21 +147,31 @@ static __attribute__((noinline)) void to_mask(struct soft_cpu *c, const struct c
 	soft_set_arith(c, r.flags);
 }
 
-#define STRING_OP(name, to, lengths) \
+static __attribute__((noinline)) void to_mask_alone(struct soft_cpu *c, const struct cv_insn *i, __m128i b, bool lengths)
+{
+	to_mask(c, i, b, lengths);
+	c->s.ymm[0][2] = c->s.ymm[0][3] = 0;
+}
+
+#define STRING_OP(name, may_run, to, lengths) \
 FP_HANDLER(name##_r) \
 { \
-	FP_SSE(); \
+	may_run(); \
 	to(c, i, fp_xmm(c, i->rm), lengths); \
 	return true; \
 } \
 FP_HANDLER(name##_m) \
 { \
-	FP_SSE(); \
+	may_run(); \
 	FP_LOAD128(v); \
 	to(c, i, v, lengths); \
 	return true; \
 }
-STRING_OP(pcmpestri, to_index, true)
-STRING_OP(pcmpestrm, to_mask, true)
-STRING_OP(pcmpistri, to_index, false)
-STRING_OP(pcmpistrm, to_mask, false)
+STRING_OP(pcmpestri, FP_SSE, to_index, true)
+STRING_OP(pcmpestrm, FP_SSE, to_mask, true)
+STRING_OP(pcmpistri, FP_SSE, to_index, false)
+STRING_OP(pcmpistrm, FP_SSE, to_mask, false)
+STRING_OP(vpcmpestri, FP_AVX, to_index, true)
+STRING_OP(vpcmpestrm, FP_AVX, to_mask_alone, true)
+STRING_OP(vpcmpistri, FP_AVX, to_index, false)
+STRING_OP(vpcmpistrm, FP_AVX, to_mask_alone, false)
