@@ -18,4 +18,4 @@ ${CC:-gcc} $flags -fno-pic -no-pie -mcmodel=small -ffreestanding -nostdlib -stat
 	"$modes/guest.c" "$here/guest.c" $files
 ${OBJCOPY:-objcopy} -O elf32-i386 "$out/digest.elf64" "$out/digest.elf"
 # shellcheck disable=SC2086
-${CC:-gcc} $flags -o "$out/digest-host" "$here/host.c" $files
+${CC:-gcc} $flags -static -o "$out/digest-host" "$here/host.c" $files
