@@ -217,14 +217,10 @@ void simd_to_gpr(struct soft_cpu *c, const struct cv_insn *i, const struct simd_
  */
 static __m128i keep_elements(__m128i v, unsigned imm, unsigned elements)
 {
-	uint32_t w[4];
+	int n = (int)imm;
 
-	memcpy(w, &v, 16);
-	for (unsigned k = 0; k < 4; k++)
-		if (!(imm >> (elements == 4 ? k : k / 2) & 1))
-			w[k] = 0;
-	memcpy(&v, w, 16);
-	return v;
+	return _mm_and_si128(v, elements == 4 ? _mm_set_epi32(-(n >> 3 & 1), -(n >> 2 & 1), -(n >> 1 & 1), -(n & 1))
+					      : _mm_set_epi32(-(n >> 1 & 1), -(n >> 1 & 1), -(n & 1), -(n & 1)));
 }
 
 static struct avx keep(struct avx v, unsigned imm)
@@ -232,13 +228,30 @@ static struct avx keep(struct avx v, unsigned imm)
 	return (struct avx){keep_elements(v.lo, imm, 4), keep_elements(v.hi, imm, 4)};
 }
 
+/* Each half's, on the host's controls: good if they are plain afterwards. */
+static __m128i dot_half(__m128i a, __m128i b)
+{
+	__m128i v = mulps_of(a, b, 0);
+
+	v = addps_of(_mm_shuffle_epi32(v, 0xb1), v, 0);
+	return addps_of(v, _mm_shuffle_epi32(v, 0x4e), 0);
+}
+
 #define SHUFFLE(v, order) ((struct avx){_mm_shuffle_epi32((v).lo, order), _mm_shuffle_epi32((v).hi, order)})
 
 struct simd_outcome2 simd_dot(struct soft_cpu *c, const struct cv_insn *i, struct avx a, struct avx b, bool both)
 {
 	unsigned imm = (unsigned)i->imm;
-	struct simd_outcome2 o = run(c, i, &mulps_op, keep(a, imm >> 4), keep(b, imm >> 4), 0, both);
+	struct simd_outcome2 o;
 
+	a = keep(a, imm >> 4);
+	b = keep(b, imm >> 4);
+	o = (struct simd_outcome2){{dot_half(a.lo, b.lo), both ? dot_half(a.hi, b.hi) : _mm_setzero_si128()}, true};
+	if (simd_plain(c)) {
+		o.v = keep(o.v, imm);
+		return o;
+	}
+	o = run(c, i, &mulps_op, a, b, 0, both);
 	if (o.ok)
 		o = run(c, i, &addps_op, SHUFFLE(o.v, 0xb1), o.v, 0, both);
 	if (o.ok)
@@ -250,8 +263,17 @@ struct simd_outcome2 simd_dot(struct soft_cpu *c, const struct cv_insn *i, struc
 struct simd_outcome simd_dot_pd(struct soft_cpu *c, const struct cv_insn *i, __m128i a, __m128i b)
 {
 	unsigned imm = (unsigned)i->imm;
-	struct simd_outcome o = simd_careful(c, i, &mulpd_op, keep_elements(a, imm >> 4, 2), keep_elements(b, imm >> 4, 2), 0);
+	struct simd_outcome o;
 
+	a = keep_elements(a, imm >> 4, 2);
+	b = keep_elements(b, imm >> 4, 2);
+	o = (struct simd_outcome){mulpd_of(a, b, 0), true};
+	o.v = addpd_of(o.v, _mm_shuffle_epi32(o.v, 0x4e), 0);
+	if (simd_plain(c)) {
+		o.v = keep_elements(o.v, imm, 2);
+		return o;
+	}
+	o = simd_careful(c, i, &mulpd_op, a, b, 0);
 	if (o.ok)
 		o = simd_careful(c, i, &addpd_op, o.v, _mm_shuffle_epi32(o.v, 0x4e), 0);
 	o.v = keep_elements(o.v, imm, 2);
