@@ -14,7 +14,7 @@
 
 #include "vmm-core/soft/fp.h"
 
-#define HANDLER(name) cv_handler name __attribute__((weak));
+#define HANDLER(name) cv_handler name;
 #define V(n) HANDLER(fp_##n##_m) HANDLER(fp_##n##_r) HANDLER(fp_##n##_my) HANDLER(fp_##n##_ry)
 #define VM(n) HANDLER(fp_##n##_m) HANDLER(fp_##n##_my)
 #define VR(n) HANDLER(fp_##n##_r) HANDLER(fp_##n##_ry)
