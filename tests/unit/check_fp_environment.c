@@ -20,6 +20,7 @@ static const struct environment odd[] = {
 	{0x9f80, 0x07f}, /* flushed to zero; 24 bits */
 	{0xffff, 0xc7f}, /* all of it, and all exceptions seen */
 	{0x1fbf, 0x37f},
+	{0x0000, 0x340}, /* no exception masked */
 };
 enum { NODD = sizeof(odd) / sizeof(odd[0]), STATES = 6 };
 
