@@ -66,6 +66,29 @@ static bool segment_allows(const struct soft_cpu *c, const struct cv_seg *s, uin
 	return last <= s->limit;
 }
 
+/* SDM 3A table 6-7, told by the operand's size; of sizes that aren't here nothing is asked. */
+static bool misaligned(uint64_t la, unsigned n)
+{
+	switch (n) {
+	case 2: case 14: case 94: return la & 1; /* FSTENV and FSAVE, 16-bit */
+	case 4: case 6: case 28: case 108: return la & 3; /* 32-bit */
+	case 8: case 10: return la & 7;
+	default: return false;
+	}
+}
+
+/* An operand that is misaligned and ends where no addresses are: the alignment check comes first. */
+static bool whole_canonical(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, unsigned n, unsigned seg)
+{
+	if (soft_canonical(c, la) && soft_canonical(c, la + n - 1))
+		return true;
+	if (c->mmu == SOFT_MMU_ALIGN && soft_canonical(c, la) && misaligned(la, n)) {
+		soft_raise_error(c, i, EXC_AC, 0);
+		return false;
+	}
+	return raise_segment(c, i, seg);
+}
+
 bool soft_linear(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, unsigned n,
 		 enum soft_access access, uint64_t *linear)
 {
@@ -74,8 +97,8 @@ bool soft_linear(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint
 
 	if (c->mode == 64) {
 		la = off + (seg == CV_FS || seg == CV_GS ? s->base : 0);
-		if (!soft_canonical(c, la) || !soft_canonical(c, la + n - 1))
-			return raise_segment(c, i, seg);
+		if (!whole_canonical(c, i, la, n, seg))
+			return false;
 	} else {
 		if (!segment_allows(c, s, off, off + n - 1, access == SOFT_WRITE))
 			return raise_segment(c, i, seg);
@@ -218,15 +241,15 @@ static bool needs_alone(struct soft_cpu *c, const struct piece *p, bool write)
 	       (c->dr_data && soft_debug_data(c, p->la, p->n, write));
 }
 
-/* SDM 3A table 6-7, told by the operand's size; of sizes that aren't here nothing is asked. */
-static bool misaligned(uint64_t la, unsigned n)
+/* Before either page's entry is marked dirty or accessed. */
+static bool both_allowed(struct soft_cpu *c, const struct cv_insn *i, const struct piece p[2], enum soft_access access, unsigned mmu)
 {
-	switch (n) {
-	case 2: case 14: case 94: return la & 1; /* FSTENV and FSAVE, 16-bit */
-	case 4: case 6: case 28: case 108: return la & 3; /* 32-bit */
-	case 8: case 10: return la & 7;
-	default: return false;
-	}
+	struct soft_walk w;
+
+	for (unsigned k = 0; k < 2; k++)
+		if (!soft_page_walk(c, p[k].la, access, mmu == SOFT_MMU_ALIGN ? SOFT_MMU_USER : mmu, true, &w))
+			return raise_page_fault(c, i, p[k].la, w.error);
+	return true;
 }
 
 /* Cuts [la, la+n) at page edges and examines each piece; returns how many, 0 if a fault or restart was raised. */
@@ -246,6 +269,8 @@ static unsigned cut(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, un
 		soft_raise_error(c, i, EXC_AC, 0);
 		return 0;
 	}
+	if (pieces == 2 && !both_allowed(c, i, p, access, mmu))
+		return 0;
 	for (unsigned k = 0; k < pieces; k++)
 		if (!translate(c, i, &p[k], access, mmu))
 			return 0;
@@ -339,9 +364,7 @@ static bool store_linear(struct soft_cpu *c, const struct cv_insn *i, uint64_t l
 
 static bool slow_canonical(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, unsigned seg, unsigned n)
 {
-	if (c->mode == 64 && (!soft_canonical(c, la) || !soft_canonical(c, la + n - 1)))
-		return raise_segment(c, i, seg);
-	return true;
+	return c->mode != 64 || whole_canonical(c, i, la, n, seg);
 }
 
 bool soft_slow_load(struct soft_cpu *c, const struct cv_insn *i, uint64_t la, unsigned seg, unsigned n)
