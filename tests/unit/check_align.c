@@ -39,7 +39,7 @@ static void put64(uint64_t gpa, uint64_t v)
 /* Long mode, one to one in 2 MiB pages that are the user's too; a gate and an address of its own for each vector. */
 static void setup(void)
 {
-	struct cv_engine_host host = {.mem = &mem, .bus = &bus, .model = cv_cpuid_model_find("chronovisor-v2")};
+	struct cv_engine_host host = {.mem = &mem, .bus = &bus, .model = cv_cpuid_model_find("chronovisor-v3")};
 
 	memset(&mem, 0, sizeof(mem));
 	memset(&bus, 0, sizeof(bus));
@@ -79,7 +79,9 @@ static void make_state(struct cv_vcpu_state *s, unsigned how, uint64_t operand)
 	s->seg[CV_TR] = (struct cv_seg){.base = TSS, .limit = 0x67, .ar = 0x8b, .sel = 32};
 	s->cr0 = CV_CR0_PE | CV_CR0_PG | CV_CR0_ET | CV_CR0_NE | CV_CR0_WP | (how & AM ? CV_CR0_AM : 0);
 	s->cr3 = TABLES;
-	s->cr4 = CV_CR4_PAE | CV_CR4_OSFXSR | CV_CR4_OSXMMEXCPT;
+	s->cr4 = CV_CR4_PAE | CV_CR4_OSFXSR | CV_CR4_OSXMMEXCPT | CV_CR4_OSXSAVE;
+	s->xcr0 = 7;
+	s->ymm[3][0] = 0xffffffff00000000; /* a mask of one doubleword */
 	s->efer = CV_EFER_LME | CV_EFER_LMA;
 	s->gdtr.base = GDT;
 	s->gdtr.limit = 15;
@@ -165,6 +167,18 @@ static const struct row rows[] = {
 	{"movaps xmm0, [rdi]", {0x0f, 0x28, 0x07}, 16, EXC_GP},
 	{"addps xmm0, [rdi]", {0x0f, 0x58, 0x07}, 16, EXC_GP},
 	{"stmxcsr [rdi]", {0x0f, 0xae, 0x1f}, 4, EXC_AC},
+	{"vmovups ymm0, [rdi]", {0xc5, 0xfc, 0x10, 0x07}, 1, 0},
+	{"vmovaps ymm0, [rdi]", {0xc5, 0xfc, 0x28, 0x07}, 32, EXC_GP},
+	{"vmovntdqa ymm0, [rdi]", {0xc4, 0xe2, 0x7d, 0x2a, 0x07}, 32, EXC_GP},
+	{"vmovntps [rdi], xmm0", {0xc5, 0xf8, 0x2b, 0x07}, 16, EXC_GP},
+	{"vpaddb ymm0, ymm0, [rdi]", {0xc5, 0xfd, 0xfc, 0x07}, 1, 0},
+	{"vmovq xmm0, [rdi]", {0xc5, 0xfa, 0x7e, 0x07}, 8, EXC_AC},
+	{"vpbroadcastd xmm0, [rdi]", {0xc4, 0xe2, 0x79, 0x58, 0x07}, 4, EXC_AC},
+	{"vpmovsxbd ymm0, [rdi]", {0xc4, 0xe2, 0x7d, 0x21, 0x07}, 8, EXC_AC},
+	{"vpmovsxbw ymm0, [rdi]", {0xc4, 0xe2, 0x7d, 0x20, 0x07}, 1, 0},
+	{"vmaskmovps ymm0, ymm3, [rdi]", {0xc4, 0xe2, 0x65, 0x2c, 0x07}, 1, 0},
+	{"vmaskmovps [rdi], ymm3, ymm0", {0xc4, 0xe2, 0x65, 0x2e, 0x07}, 1, 0},
+	{"vpgatherdd ymm2, [rdi + 4 * ymm1], ymm3", {0xc4, 0xe2, 0x65, 0x90, 0x14, 0x8f}, 1, 0},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 

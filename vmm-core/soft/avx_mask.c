@@ -3,7 +3,7 @@
  * AVX: moves under a mask, and gathers. The top bit of each of the mask's elements selects.
  *
  * What isn't selected isn't touched: no fault, no A or D bit, no watchpoint (SDM 2C "VMASKMOV"). A masked move is done wholly or
- * not at all. Alignment is not checked, as of no operand of 16 bytes or more.
+ * not at all. Alignment is checked neither of it, as of no operand of 16 bytes or more, nor of a gather's elements.
  *
  * A gather goes element by element, from the lowest, and an element that is done has its mask cleared; so a fault or a
  * restart may come between any two, and the instruction then goes on with what is left. What a fault shows is what Intel's
@@ -27,6 +27,21 @@ static uint64_t wrap(const struct cv_insn *i, uint64_t off)
 	return i->asize == 8 ? off : i->asize == 4 ? (uint32_t)off : (uint16_t)off;
 }
 
+/* What is shorter than a vector is not checked for alignment either. */
+static unsigned without_alignment(struct soft_cpu *c)
+{
+	unsigned mmu = c->mmu;
+
+	if (mmu == SOFT_MMU_ALIGN)
+		c->mmu = SOFT_MMU_USER;
+	return mmu;
+}
+static void with_mmu(struct soft_cpu *c, unsigned mmu)
+{
+	c->mmu = (uint8_t)mmu;
+	c->tlb_now = c->tlb[mmu];
+}
+
 /* --- Masked moves --- */
 
 /* The selected bytes (by bit) of n, each run of them by itself; the others are zero. */
@@ -44,21 +59,6 @@ static bool load_runs(struct soft_cpu *c, const struct cv_insn *i, uint32_t sele
 			return false;
 	}
 	return true;
-}
-
-/* Runs shorter than the vector are not checked for alignment either. */
-static unsigned without_alignment(struct soft_cpu *c)
-{
-	unsigned mmu = c->mmu;
-
-	if (mmu == SOFT_MMU_ALIGN)
-		c->mmu = SOFT_MMU_USER;
-	return mmu;
-}
-static void with_mmu(struct soft_cpu *c, unsigned mmu)
-{
-	c->mmu = (uint8_t)mmu;
-	c->tlb_now = c->tlb[mmu];
 }
 
 static __attribute__((noinline)) bool slow_load(struct soft_cpu *c, const struct cv_insn *i, uint32_t selected, unsigned n)
@@ -197,6 +197,24 @@ static uint64_t element_offset(const struct soft_cpu *c, const struct cv_insn *i
 	return wrap(i, off + ((uint64_t)wide << i->scale));
 }
 
+static bool gather_elements(struct soft_cpu *c, const struct cv_insn *i, const struct gather *g)
+{
+	unsigned size = g->size, used = g->n * size;
+
+	settle_mask(g);
+	for (unsigned k = 0; k < g->n; k++) {
+		if (!g->mask[k * size])
+			continue;
+		if (!soft_load(c, i, i->seg, element_offset(c, i, g, k), g->to + k * size, size))
+			return false;
+		memset(g->mask + k * size, 0, size);
+		memset(g->to + g->vector, 0, 32 - g->vector);
+	}
+	memset(g->to + used, 0, 32 - used);
+	memset(g->mask + used, 0, 32 - used);
+	return true;
+}
+
 static __attribute__((noinline)) bool gather(struct soft_cpu *c, const struct cv_insn *i, unsigned index_size, unsigned size)
 {
 	const struct gather g = {
@@ -208,20 +226,11 @@ static __attribute__((noinline)) bool gather(struct soft_cpu *c, const struct cv
 		.mask = (uint8_t *)c->s.ymm[i->vvvv],
 		.index = (const uint8_t *)c->s.ymm[i->index],
 	};
-	unsigned used = g.n * size;
+	unsigned mmu = without_alignment(c);
+	bool ok = gather_elements(c, i, &g);
 
-	settle_mask(&g);
-	for (unsigned k = 0; k < g.n; k++) {
-		if (!g.mask[k * size])
-			continue;
-		if (!soft_load(c, i, i->seg, element_offset(c, i, &g, k), g.to + k * size, size))
-			return false;
-		memset(g.mask + k * size, 0, size);
-		memset(g.to + g.vector, 0, 32 - g.vector);
-	}
-	memset(g.to + used, 0, 32 - used);
-	memset(g.mask + used, 0, 32 - used);
-	return true;
+	with_mmu(c, mmu);
+	return ok;
 }
 
 #define GATHER(name, index_size, size) \
