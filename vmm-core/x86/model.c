@@ -10,7 +10,6 @@
  *
  * A feature whose instructions or state need another one's is refused without it: no kernel expects such a CPU.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -103,6 +102,15 @@ const struct cv_cpuid_model *cv_cpuid_model_find(const char *name)
 
 /* --- Words of a specification: n bytes, not terminated --- */
 
+static size_t word_length(const char *p)
+{
+	size_t n = 0;
+
+	while (p[n] && p[n] != ',')
+		n++;
+	return n;
+}
+
 static bool is_word(const char *p, size_t n, const char *word)
 {
 	return strlen(word) == n && !memcmp(p, word, n);
@@ -115,8 +123,8 @@ static const char *shown(char out[SHOWN + 4], const char *p, size_t n)
 	size_t k;
 
 	for (k = 0; k < n && k < SHOWN; k++)
-		out[k] = isprint((unsigned char)p[k]) ? p[k] : '?';
-	strcpy(out + k, n > SHOWN ? "..." : "");
+		out[k] = p[k] >= ' ' && p[k] <= '~' ? p[k] : '?';
+	memcpy(out + k, n > SHOWN ? "..." : "\0\0\0", 4);
 	return out;
 }
 
@@ -214,7 +222,7 @@ static void derive(struct cv_cpuid_model *m, const struct cv_cpuid_model *base, 
 int cv_cpuid_model_parse(const char *spec, struct cv_cpuid_model *out, struct cv_error *err)
 {
 	const struct cv_cpuid_model *base = &models[0];
-	size_t n = strcspn(spec, ",");
+	size_t n = word_length(spec);
 	uint64_t features;
 	int rc;
 
@@ -227,7 +235,7 @@ int cv_cpuid_model_parse(const char *spec, struct cv_cpuid_model *out, struct cv
 	features = base->features;
 	while (*spec) {
 		spec += *spec == ',';
-		n = strcspn(spec, ",");
+		n = word_length(spec);
 		rc = apply_feature(spec, n, &features, err);
 		if (rc)
 			return rc;
