@@ -5,7 +5,8 @@
  * Order: insns, then sub, then rcx downwards. insns and branches count retired instructions and retired conditional
  * branches (Jcc, JCXZ, LOOPcc) since power-on. sub counts what happened since the last instruction retired without
  * retiring one: exceptions and interrupts delivered. An instruction that faults has not retired. A REP string
- * instruction retires once; between two of its iterations rcx says where, and `in_rep` is set.
+ * instruction retires once; between two of its iterations rcx says where, and `in_rep` is set. (Also for a
+ * gather that a trap or watchpoint interrupts before the fault of a later element; rcx then says nothing of where.)
  *
  * "Position N" without more means (insns N, sub 0): the N-th instruction has just retired, nothing that it left
  * pending has been delivered. Asynchronous inputs are applied at sub 0; to a CPU that does nothing but deliver

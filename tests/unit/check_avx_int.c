@@ -370,12 +370,10 @@ static void mmio_write(void *dev, uint64_t at, unsigned size, uint64_t value)
 	(void)value;
 }
 
-/* Runs VPGATHERDD ymm2, [rdi + 4 * ymm1], ymm3 and two more instructions as one block. */
-static void gather_in_block(struct cv_vcpu_state *s, const uint32_t index[8])
+/* VPGATHERDD ymm2, [rdi + 4 * ymm1], ymm3 between two others. */
+static void gather_state(struct cv_vcpu_state *s, const uint32_t index[8])
 {
 	static const uint8_t code[] = {0x90, 0xc4, 0xe2, 0x65, 0x90, 0x14, 0x8f, 0x90};
-	struct cv_stop stop = {.insns = 3, .stop_at_delivery = true};
-	struct cv_exit x;
 
 	put(CODE, code, sizeof(code));
 	guest_state(s);
@@ -385,6 +383,15 @@ static void gather_in_block(struct cv_vcpu_state *s, const uint32_t index[8])
 	memcpy(s->ymm[1], index, 32);
 	memset(s->ymm[2], 0xee, 32);
 	memset(s->ymm[3], 0xff, 32);
+}
+
+/* The three as one block. */
+static void gather_in_block(struct cv_vcpu_state *s, const uint32_t index[8])
+{
+	struct cv_stop stop = {.insns = 3, .stop_at_delivery = true};
+	struct cv_exit x;
+
+	gather_state(s, index);
 	engine->ops->set_state(engine, s);
 	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
 	engine->ops->get_state(engine, s);
@@ -421,6 +428,83 @@ START_TEST(avx_gather_reads_each_mmio_element_once)
 		ck_assert_uint_eq(m[k], k < 4 ? 0 : UINT32_MAX);
 	}
 	put_pages(0);
+}
+END_TEST
+
+static const uint32_t faults_at_5[8] = {0, 3, 0, 1, 0, 0x800, 0, 0};
+
+static void expect_progress(const struct cv_vcpu_state *s, unsigned done)
+{
+	uint32_t m[8];
+
+	memcpy(m, s->ymm[3], 32);
+	for (unsigned k = 0; k < 8; k++)
+		ck_assert_uint_eq(m[k], k < done ? 0 : UINT32_MAX);
+}
+
+/* A data breakpoint's trap comes before the fault of a later element, at the same instruction and with RF; then the fault. */
+START_TEST(avx_gather_trap_comes_in_lieu_of_fault)
+{
+	struct cv_stop stop = {.insns = 3, .stop_at_delivery = true};
+	struct cv_vcpu_state s;
+	uint64_t frame[3];
+	struct cv_exit x;
+
+	gather_state(&s, faults_at_5);
+	s.dr[0] = DATA + 4;
+	s.dr[7] = 0xf0402; /* G0, 4 bytes, reads and writes */
+	engine->ops->set_state(engine, &s);
+	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
+	engine->ops->get_state(engine, &s);
+	ck_assert_uint_eq(s.rip, HANDLERS + 16 * EXC_DB);
+	ck_assert_uint_eq(s.dr[6] & 15, 1);
+	expect_progress(&s, 5);
+	ck_assert_uint_eq(cv_memory_read(&mem, s.gpr[CV_RSP], frame, 24), 24);
+	ck_assert_uint_eq(frame[0], CODE + 1);
+	ck_assert_uint_ne(frame[2] & CV_FLAG_RF, 0);
+
+	/* The handler returns. */
+	s.rip = CODE + 1;
+	s.rflags = frame[2];
+	s.gpr[CV_RSP] = 0x1030000;
+	engine->ops->set_state(engine, &s);
+	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
+	engine->ops->get_state(engine, &s);
+	ck_assert_uint_eq(s.rip, HANDLERS + 16 * EXC_PF);
+	expect_progress(&s, 5);
+}
+END_TEST
+
+/* The debugger's watchpoint likewise; and the position that it was reported at is found again without it. */
+START_TEST(avx_gather_watch_is_reported_before_fault)
+{
+	const struct cv_watch watch = {.addr = DATA + 4, .len = 4, .type = CV_WATCH_READ};
+	struct cv_stop stop = {.insns = 3, .stop_at_delivery = true};
+	struct cv_vcpu_state s, again;
+	struct cv_exit x;
+
+	gather_state(&s, faults_at_5);
+	engine->ops->set_state(engine, &s);
+	again = s;
+	ck_assert_int_eq(engine->ops->set_points(engine, NULL, 0, &watch, 1, NULL), 0);
+	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
+	ck_assert_int_eq(x.kind, CV_EXIT_WATCH);
+	ck_assert_uint_eq(x.addr, DATA + 4);
+	engine->ops->get_state(engine, &s);
+	ck_assert_uint_eq(s.rip, CODE + 1);
+	expect_progress(&s, 5);
+	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
+	ck_assert_int_eq(x.kind, CV_EXIT_POSITION);
+
+	ck_assert_int_eq(engine->ops->set_points(engine, NULL, 0, NULL, 0, NULL), 0);
+	engine->ops->set_state(engine, &again);
+	stop = (struct cv_stop){.insns = s.pos.insns, .in_rep = s.pos.in_rep, .rcx = s.pos.rcx};
+	ck_assert_int_eq(engine->ops->run(engine, &stop, &x, NULL), 0);
+	ck_assert_int_eq(x.kind, CV_EXIT_POSITION);
+	engine->ops->get_state(engine, &again);
+	ck_assert_int_eq(cv_pos_cmp(&again.pos, &s.pos), 0);
+	ck_assert_uint_eq(again.rip, CODE + 1);
+	expect_progress(&again, 5);
 }
 END_TEST
 
@@ -510,6 +594,8 @@ int main(void)
 	tcase_add_test(t, avx_rows_reach_every_operation);
 	tcase_add_test(t, avx_masked_move_touches_selected_pages_alone);
 	tcase_add_test(t, avx_gather_reads_each_mmio_element_once);
+	tcase_add_test(t, avx_gather_trap_comes_in_lieu_of_fault);
+	tcase_add_test(t, avx_gather_watch_is_reported_before_fault);
 	tcase_add_test(t, avx_control_bits_decide_ud_and_nm);
 	tcase_add_test(t, avx_zeroing_in_32_bit_mode_leaves_high_registers);
 	suite_add_tcase(s, t);

@@ -215,6 +215,18 @@ static bool gather_elements(struct soft_cpu *c, const struct cv_insn *i, const s
 	return true;
 }
 
+/*
+ * An element faults: does the instruction first leave as a REP does between two iterations (soft.h, rep_left)? What elements
+ * before it trapped on is delivered in lieu of the fault (SDM 2C "VGATHERDPS"), a watchpoint is reported, and who looks for
+ * the position that this gave finds it again. The fault then comes when the instruction goes on.
+ */
+static bool leaves(const struct soft_cpu *c, const struct cv_insn *i, uint64_t pending)
+{
+	if (!c->single || c->fault.vector == SOFT_RESTART)
+		return false;
+	return c->watch_hit.len || c->s.pending_db != pending || (c->rep_stops && wrap(i, c->s.gpr[CV_RCX]) <= c->rep_stop);
+}
+
 static __attribute__((noinline)) bool gather(struct soft_cpu *c, const struct cv_insn *i, unsigned index_size, unsigned size)
 {
 	const struct gather g = {
@@ -227,9 +239,14 @@ static __attribute__((noinline)) bool gather(struct soft_cpu *c, const struct cv
 		.index = (const uint8_t *)c->s.ymm[i->index],
 	};
 	unsigned mmu = without_alignment(c);
+	uint64_t pending = c->s.pending_db;
 	bool ok = gather_elements(c, i, &g);
 
 	with_mmu(c, mmu);
+	if (!ok && leaves(c, i, pending)) {
+		c->fault.vector = -1;
+		c->rep_left = true;
+	}
 	return ok;
 }
 
