@@ -88,7 +88,8 @@ cp -r "$t" root/t
 mkdir -p root/tmp root/proc root/dev root/sys
 start=$(date +%s)
 unshare --mount --pid --fork --uts --ipc --net sh -c '
-	mount --make-rprivate / && cd root && mount -t proc proc proc && mount -t tmpfs tmp tmp && chmod 1777 tmp &&
+	mount --make-rprivate / && cd root && mount -t proc proc proc && mount -t sysfs -o ro sys sys &&
+	mount -t tmpfs tmp tmp && chmod 1777 tmp &&
 	mount -t tmpfs dev dev && mkdir dev/shm && chmod 1777 dev/shm && ln -s /proc/self/fd dev/fd || exit 77
 	for d in null zero full random urandom tty; do
 		touch dev/$d && mount --bind /dev/$d dev/$d || exit 77
