@@ -48,15 +48,16 @@ void avx_raise(struct soft_cpu *c, const struct cv_insn *i)
 
 static bool aligned(struct soft_cpu *c, const struct cv_insn *i, enum soft_access access)
 {
-	uint64_t la;
+	uint64_t la = soft_ea(c, i) + (c->mode != 64 || i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
 
-	if (!soft_linear(c, i, i->seg, soft_ea(c, i), 32, access, &la))
+	/* In 64-bit mode before the canonical form is looked at, as with 16 bytes (fp_handlers.c). */
+	if (c->mode != 64 && !soft_linear(c, i, i->seg, soft_ea(c, i), 32, access, &la))
 		return false;
 	if (la & 31) {
 		soft_raise_error(c, i, EXC_GP, 0);
 		return false;
 	}
-	return true;
+	return soft_linear(c, i, i->seg, soft_ea(c, i), 32, access, &la);
 }
 
 struct avx avx_slow_load256(struct soft_cpu *c, const struct cv_insn *i)
