@@ -355,8 +355,8 @@ START_TEST(sha_every_form_equals_host)
 }
 END_TEST
 
-/* What the engine's AVX state is for the guest doesn't hang on the host's. */
-static void run_avx(const uint8_t *code, unsigned n, struct image *m)
+/* Registers with YMM's upper halves; the guest's AVX state doesn't hang on the host's. */
+static void empty_image(struct image *m)
 {
 	memset(m, 0, sizeof(*m));
 	m->fx[0] = 0x7f;
@@ -366,6 +366,11 @@ static void run_avx(const uint8_t *code, unsigned n, struct image *m)
 	memset(m->high, 0xa5, sizeof(m->high));
 	m->avx = 1;
 	m->flags = 0x202;
+}
+
+static void run_avx(const uint8_t *code, unsigned n, struct image *m)
+{
+	empty_image(m);
 	m->rdi = OPERAND + 1;
 	put(CODE, code, n);
 	run_guest(m);
@@ -405,6 +410,25 @@ START_TEST(crypto_unaligned_operand_faults_in_legacy_forms_alone)
 }
 END_TEST
 
+/* [RBP + RDI] is in SS: an address that isn't canonical is #SS there, but #GP where it isn't aligned either. */
+START_TEST(vector_operand_alignment_comes_before_canonical_form)
+{
+	static const uint8_t code[2][7] = {{0x66, 0x0f, 0x38, 0xdc, 0x4c, 0x3d, 0}, {0xc5, 0xfc, 0x28, 0x4c, 0x3d, 0}};
+	static const uint8_t align[2] = {16, 32}; /* AESENC; VMOVAPS of 256 bits */
+	struct image m;
+
+	for (unsigned k = 0; k < 2; k++) {
+		for (unsigned odd = 0; odd < 2; odd++) {
+			empty_image(&m);
+			m.rdi = 1ull << 63 | (odd ? align[k] / 2u : 0);
+			put(CODE, code[k], sizeof(code[k]));
+			run_guest(&m);
+			ck_assert_int_eq(m.vector, odd ? EXC_GP : EXC_SS);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("crypto");
@@ -424,6 +448,7 @@ int main(void)
 	tcase_add_test(t, sha_every_form_equals_host);
 	tcase_add_test(t, crypto_upper_half_is_kept_by_legacy_and_cleared_by_vex);
 	tcase_add_test(t, crypto_unaligned_operand_faults_in_legacy_forms_alone);
+	tcase_add_test(t, vector_operand_alignment_comes_before_canonical_form);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
