@@ -28,4 +28,4 @@ examine state v3 150
 examine translation v2 48
 examine translation v3 90
 examine translation v3,+la57 160
-examine events v2 95
+examine events v2 110

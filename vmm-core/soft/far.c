@@ -367,6 +367,9 @@ static bool check_return(struct soft_cpu *c, const struct cv_insn *i, struct far
 {
 	if (r->with_stack && !check_return_stack(c, i, r->ss, r->cs & 3, r->code.raw, &r->stack))
 		return false;
+	/* To code that isn't 64-bit, only the lower half of a 64-bit RIP counts. */
+	if (c->long_mode && !(r->code.raw >> 53 & 1))
+		r->rip = (uint32_t)r->rip;
 	return sys_check_target(c, i, r->code.raw, r->rip, 0) && sys_mark_accessed(c, i, &r->code);
 }
 
@@ -412,7 +415,8 @@ void sys_op_ret_far(struct soft_cpu *c, const struct cv_insn *i)
 		ret_far_real(c, i, release);
 		return;
 	}
-	if (!sys_peek_stack(c, i, 0, i->osize, 2, v))
+	/* CS is read first, two bytes of it: it shows where both fault. */
+	if (!sys_peek_stack(c, i, i->osize, 2, 1, v) || !sys_peek_stack(c, i, 0, i->osize, 2, v))
 		return;
 	r.rip = v[0];
 	r.cs = (uint16_t)v[1];
@@ -477,7 +481,6 @@ static void iret_real(struct soft_cpu *c, const struct cv_insn *i)
 	soft_set_sp(c, soft_sp(c) + 3 * i->osize);
 	sys_load_seg_real(c, CV_CS, (uint16_t)v[1]);
 	set_masked_flags(c, v[2], mask);
-	c->s.nmi_blocked = false;
 	soft_update_mode(c);
 	soft_retire_to(c, i, v[0]);
 }
@@ -500,7 +503,6 @@ static void iret_to_v86(struct soft_cpu *c, const struct cv_insn *i)
 				  CV_FLAG_RF | CV_FLAG_VM | CV_FLAG_AC | CV_FLAG_ID);
 	for (unsigned k = 0; k < 6; k++)
 		sys_load_seg_real(c, seg_of[k], (uint16_t)v[from[k]]);
-	c->s.nmi_blocked = false;
 	soft_update_mode(c);
 	soft_retire_to(c, i, v[0]);
 }
@@ -527,7 +529,6 @@ static void iret_task(struct soft_cpu *c, const struct cv_insn *i)
 		np(c, i, link);
 		return;
 	}
-	c->s.nmi_blocked = false;
 	if (sys_task_switch(c, i, TASK_IRET, link, &d, soft_next_rip(c, i), 0, false, 0))
 		soft_retire_to(c, i, c->s.rip);
 }
@@ -538,7 +539,8 @@ static void iret_protected(struct soft_cpu *c, const struct cv_insn *i)
 	uint64_t v[5], mask;
 	unsigned pops = c->mode == 64 ? 5 : 3;
 
-	if (!sys_peek_stack(c, i, 0, i->osize, pops, v))
+	/* The flags are read first: it shows where several fault. */
+	if (!sys_peek_stack(c, i, 2 * i->osize, i->osize, 1, v) || !sys_peek_stack(c, i, 0, i->osize, pops, v))
 		return;
 	if (!c->long_mode && i->osize == 4 && c->cpl == 0 && (v[2] & CV_FLAG_VM)) {
 		iret_to_v86(c, i);
@@ -563,13 +565,13 @@ static void iret_protected(struct soft_cpu *c, const struct cv_insn *i)
 	commit_return(c, &r, 0);
 	set_masked_flags(c, v[2], mask);
 	soft_update_mode(c);
-	c->s.nmi_blocked = false;
 	soft_retire_to(c, i, r.rip);
 }
 
-/* CF. */
+/* CF. NMIs are unblocked even if it faults (SDM 3A 6.7.1). */
 void sys_op_iret(struct soft_cpu *c, const struct cv_insn *i)
 {
+	c->s.nmi_blocked = false;
 	if (!c->protected_mode)
 		iret_real(c, i);
 	else if (!(c->s.rflags & CV_FLAG_NT))

@@ -24,6 +24,23 @@ static struct {
 } seen[16];
 static unsigned nseen;
 
+/* What the first NMI's handler does: send another (1, 2), and end by an IRET that faults (2). */
+static unsigned again, inside, nested;
+static uint64_t nmi_rsp;
+extern uint8_t bad_iret[];
+__asm__(".text\n go_bad: pushq $0\n pushq $0\n pushq $2\n pushq $0\n pushq $0\n bad_iret: iretq\n");
+
+static void nmi(void)
+{
+	nested += inside;
+	if (!again || nseen > 1)
+		return;
+	inside = 1;
+	*(volatile uint32_t *)0xfee00300ull = 0x40400;
+	__asm__ volatile("nop\n nop");
+	inside = 0;
+}
+
 static void note(struct frame *f)
 {
 	if (nseen < 16) {
@@ -38,6 +55,17 @@ static void note(struct frame *f)
 	WRITE_REG(dr6, 0xffff0ff0);
 	if (f->vector == IRQ)
 		*(volatile uint32_t *)0xfee000b0 = 0;
+	if (f->vector == 2 && nseen == 1)
+		nmi_rsp = f->rsp;
+	if (f->vector == 2)
+		nmi();
+	if (f->vector == 2 && nseen == 1 && again == 2)
+		__asm__ volatile("jmp go_bad");
+	if (f->vector == 13 && f->rip == (uint64_t)bad_iret) { /* back to whom the NMI interrupted */
+		f->rip = seen[0].rip;
+		f->cs = 8;
+		f->rsp = nmi_rsp;
+	}
 	if (f->vector == 14) { /* there is something now */
 		pt1[0] |= P;
 		__asm__ volatile("invlpg (%0)" : : "r"(VA) : "memory");
@@ -45,7 +73,7 @@ static void note(struct frame *f)
 }
 static void begin(void)
 {
-	nseen = 0;
+	nseen = again = inside = nested = 0;
 	hook = note;
 	WRITE_REG(dr6, 0xffff0ff0);
 }
@@ -57,6 +85,8 @@ static void event(const char *name, unsigned k, uint64_t vector, uint64_t rip)
 
 #define POINT(n, type, len) ((uint64_t)1 << (2 * (n)) | (uint64_t)((len) << 2 | (type)) << (16 + 4 * (n)))
 enum { EXEC = 0, WRITE = 1, LEN1 = 0, LEN4 = 3 };
+
+#define CLOBBERS_BUT_RDX "rax", "rbx", "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc"
 
 static void interrupt_me(void)
 {
@@ -288,10 +318,10 @@ static void whole_or_nothing(void)
 	check("a locked one", last.error, W);
 	OVER "movups %%xmm0, (%%rbx)");
 	check("one of 16 bytes", last.error, W);
+	check("the page that is there isn't dirty", pt1[0] & D, 0);
 	OVER "fnsave -8(%%rbx)");
 	check("FNSAVE", last.error, W);
 	check("nothing was stored", page[0][4092] & page[0][4093] & page[0][4094] & page[0][4095], 0x55);
-	check("the page that is there isn't dirty", pt1[0] & D, 0);
 	__asm__ volatile("fninit");
 	pt1[1] |= P; /* read-only */
 	__asm__ volatile("invlpg 4096(%0)" : : "r"(VA) : "memory");
@@ -326,6 +356,29 @@ static void nmis(void)
 	event("an NMI comes with IF clear", 0, 2, rip);
 	check(" RF is clear", seen[0].flags & RF, 0);
 	check(" once", nseen, 1);
+	/* One that comes in the handler waits for its IRET. */
+	begin();
+	again = 1;
+	__asm__ volatile("leaq 1f(%%rip), %0\n movl $0x40400, %%eax\n movl %%eax, (%1)\n 1: nop\n nop"
+			 : "=&r"(rip) : "r"(0xfee00300ull) : "rax", "memory", "cc");
+	event("an NMI", 0, 2, rip);
+	event("another one after its IRET", 1, 2, rip);
+	check(" and not in its handler", nested, 0);
+	check(" two", nseen, 2);
+	/* An IRET that faults ends the blocking, too (SDM 3A 6.7.1): the NMI comes before the handler of the fault runs. */
+	begin();
+	again = 2;
+	__asm__ volatile("pushq %%rbp\n movq $1f, target\n movl $0x40400, %%eax\n movl %%eax, (%0)\n 1: nop\n nop\n popq %%rbp"
+			 : : "d"(0xfee00300ull) : CLOBBERS_BUT_RDX);
+	event("an NMI whose handler's IRET faults", 0, 2, target);
+	event("then the other one, at the handler of the fault", 1, 2, (uint64_t)idt[13].offset0 | (uint64_t)idt[13].offset1 << 16);
+	event("then the fault", 2, 13, (uint64_t)bad_iret);
+	check(" three", nseen, 3);
+	/* The shadow of MOV SS holds off an NMI. */
+	begin();
+	__asm__ volatile("leaq 1f(%%rip), %0\n movl $0x40400, %%eax\n movl %%ss, %%ecx\n movl %%ecx, %%ss\n movl %%eax, (%1)\n 1: nop\n nop"
+			 : "=&r"(rip) : "r"(0xfee00300ull) : "rax", "rcx", "memory", "cc");
+	event("an NMI raised in the shadow of MOV SS", 0, 2, rip);
 }
 
 void kmain(const uint32_t *multiboot)
