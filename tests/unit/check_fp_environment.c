@@ -2,7 +2,8 @@
 /*
  * The host's floating-point environment can't leak: whatever rounding, precision, treatment of denormals or old exceptions
  * the caller of the engine has set up in MXCSR and the x87's control word, an instruction leaves the same registers, flags,
- * exceptions and memory. Every row of the opcode maps with vectors or x87 in it, from random states; nothing runs natively.
+ * exceptions and memory, and the caller finds its own environment again. Every row of the opcode maps with vectors or x87 in
+ * it, from random states; nothing runs natively.
  */
 #include "fp_compare.h"
 
@@ -36,6 +37,7 @@ static void run_in(const struct environment *e, struct image *m, const uint8_t *
 {
 	struct cv_stop stop = {.insns = UINT64_MAX, .step = true, .stop_at_delivery = true};
 	struct cv_vcpu_state s;
+	struct environment left;
 	struct cv_exit x;
 	int rc;
 
@@ -44,8 +46,11 @@ static void run_in(const struct environment *e, struct image *m, const uint8_t *
 	engine->ops->set_state(engine, &s);
 	set_environment(e);
 	rc = engine->ops->run(engine, &stop, &x, NULL);
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(left.mxcsr), "=m"(left.fcw));
 	set_environment(&usual);
 	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(left.mxcsr, e->mxcsr);
+	ck_assert_uint_eq(left.fcw, e->fcw);
 	engine->ops->get_state(engine, &s);
 	image_from_state(m, &s);
 	cv_memory_read(&mem, m->rdi, after, 128);
