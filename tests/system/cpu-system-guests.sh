@@ -22,7 +22,7 @@ examine() { # examine NAME CPU CHECKS: at least so many checks, all of them good
 }
 
 examine tasks v2 220
-examine protection v2 350
+examine protection v2 390
 examine state v2 150
 examine state v3 150
 examine translation v2 48

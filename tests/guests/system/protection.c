@@ -2,7 +2,7 @@
 /*
  * Segmentation and its gates in 32-bit protected mode (SDM 3A chapters 3, 5 and 6): what LAR, LSL, VERR, VERW and ARPL see; loads
  * that fault; expand-down segments and limits; LDT; 16-bit call and interrupt gates; inner stacks; conforming code; a shrinking CS;
- * SYSENTER; virtual-8086 mode (20.2); PAE's four registers (4.4.1); and the A20 gate.
+ * SYSENTER; virtual-8086 mode (20.2); alignment checks; PAE's four registers (4.4.1); and the A20 gate.
  */
 #include "guest32.h"
 
@@ -424,6 +424,49 @@ static void virtual_8086(void)
 	interrupt_gates();
 }
 
+/* --- Alignment checks at CPL 3 (SDM 3A table 6-7; where it leaves a choice, as processors do) --- */
+
+static uint8_t misaligned[1024] __attribute__((aligned(64)));
+
+static void alignment(void)
+{
+	static const struct {
+		const char *name, *code;
+		unsigned n, offset, vector;
+	} t[] = {
+		{"AC: m16:16 at 1", "\x66\x0f\xb5\x06", 4, 1, 17}, {"m16:16 at 2", "\x66\x0f\xb5\x06", 4, 2, 0x2f},
+		{"AC: m16:32 at 2", "\x0f\xb5\x06", 3, 2, 17}, {"m16:32 at 4", "\x0f\xb5\x06", 3, 4, 0x2f},
+		{"AC: FXSAVE at 2", "\x0f\xae\x06", 3, 2, 17}, {"GP: FXSAVE at 4", "\x0f\xae\x06", 3, 4, 13},
+		{"MOVUPS at 1", "\x0f\x10\x06", 3, 1, 0x2f}, {"GP: MOVAPS at 1", "\x0f\x28\x06", 3, 1, 13},
+		{"AC: MOVSD at 4", "\xf2\x0f\x10\x06", 4, 4, 17}, {"AC: FLD m80 at 4", "\xdb\x2e", 2, 4, 17},
+		{"FLD m80 at 8", "\xdb\x2e", 2, 8, 0x2f}, {"AC: FNSTENV at 2", "\xd9\x36", 2, 2, 17}, {"FNSTENV at 4", "\xd9\x36", 2, 4, 0x2f},
+		{"AC: 16-bit FNSTENV at 1", "\x66\xd9\x36", 3, 1, 17}, {"16-bit FNSTENV at 2", "\x66\xd9\x36", 3, 2, 0x2f},
+		{"AC: a word at 1", "\x66\x8b\x06", 3, 1, 17}, {"AC: CMPXCHG8B at 4", "\x0f\xc7\x0e", 3, 4, 17},
+		{"AC: BT at 2", "\x0f\xa3\x06", 3, 2, 17}, {"a byte at 1", "\x8a\x06", 2, 1, 0x2f}, {"CLFLUSH at 1", "\x0f\xae\x3e", 3, 1, 0x2f},
+	};
+
+	static const uint8_t set_ds[] = {0x66, 0xb8, USER_DATA, 0, 0x8e, 0xd8};
+
+	idt[0x2f] |= 3ull << 45;
+	WRITE_CR(0, READ_CR(0) | 1 << 18);
+	WRITE_CR(4, READ_CR(4) | 0x200);
+	for (unsigned k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
+		volatile uint8_t *p = (volatile uint8_t *)0x9a00;
+
+		copy((uint32_t)p, set_ds, set_ds + sizeof(set_ds));
+		p += sizeof(set_ds);
+		*p++ = 0xbe; /* movl $..., %esi */
+		*(volatile uint32_t *)p = (uint32_t)misaligned + t[k].offset;
+		copy((uint32_t)p + 4, (const uint8_t *)t[k].code, (const uint8_t *)t[k].code + t[k].n);
+		*(volatile uint16_t *)(p + 4 + t[k].n) = 0x2fcd;
+		enter(0x9a00, USER_CODE, USER_SP, USER_DATA, 0x40002);
+		check(t[k].name, last.vector, t[k].vector);
+		check(" its error code", last.error, t[k].vector == 0x2f ? NO_ERROR : 0);
+	}
+	WRITE_CR(0, READ_CR(0) & ~(1u << 18));
+	WRITE_CR(4, READ_CR(4) & ~0x200u);
+}
+
 /* --- PAE's PDPTEs are registers (SDM 3A 4.4.1) --- */
 
 static uint64_t pdpt[4] __attribute__((aligned(32)));
@@ -513,6 +556,7 @@ void kmain(void)
 	conforming_code();
 	sysenter();
 	virtual_8086();
+	alignment();
 	pae();
 	a20();
 	leave();
