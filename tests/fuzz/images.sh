@@ -40,7 +40,7 @@ while [ $(($(date +%s) - start)) -lt "$seconds" ]; do
 	"$top/tests/guests/chaos/soup.py" "$work/chaos$bits.elf" "$work/run.elf" "$seed" || exit 1
 	status=0
 	# shellcheck disable=SC2086
-	timeout --preserve-status -k 20 5 "$CV" record --force -o "$work/run.cvr" --kernel "$work/run.elf" $options \
+	timeout --foreground --preserve-status -k 20 5 "$CV" record --force -o "$work/run.cvr" --kernel "$work/run.elf" $options \
 		</dev/null >"$work/run.out" 2>"$work/run.err" || status=$?
 	: >"$work/run.err2"
 	case $status in
