@@ -52,7 +52,7 @@ done
 try native tests/native/native --cases "${COVERAGE_CASES:-400000}"
 try capstone tests/capstone/compare --random 200000
 export BUILD="$dir" CV="$dir/chronovisor"
-for script in cpu-guests cpu-digest cpu-models machine-guests faults-for-ever boot-protocols kvm-unit-tests gdb-points; do
+for script in cpu-guests cpu-system-guests cpu-digest cpu-models machine-guests faults-for-ever boot-protocols kvm-unit-tests gdb-points; do
 	[ ! -e "$top/tests/system/$script.sh" ] || try "$script" "$top/tests/system/$script.sh"
 done
 try images env KEEP="$dir/images-failed" "$top/tests/fuzz/images.sh" 20

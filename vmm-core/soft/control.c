@@ -91,7 +91,8 @@ static bool write_cr0(struct soft_cpu *c, uint64_t v)
 	if ((v & CV_CR0_PG) && !(old & CV_CR0_PG)) {
 		if (efer & CV_EFER_LME) {
 			/* Activating IA-32e mode: SDM 3A 9.8.5. */
-			if (!(c->s.cr4 & CV_CR4_PAE) || (c->s.seg[CV_CS].ar & CV_AR_L))
+			if (!(c->s.cr4 & CV_CR4_PAE) || (c->s.seg[CV_CS].ar & CV_AR_L) ||
+			    !(c->s.seg[CV_TR].ar & 8)) /* a 16-bit TSS */
 				return false;
 			efer |= CV_EFER_LMA;
 		} else if ((c->s.cr4 & CV_CR4_PAE) && !soft_load_pdptes(c, c->s.cr3)) {

@@ -502,6 +502,25 @@ static void pae(void)
 	WRITE_CR(4, 0);
 }
 
+/* IA-32e mode isn't entered without PAE, nor with a 16-bit TSS (SDM 3A 9.8.5). */
+static void no_long_mode(void)
+{
+	wrmsr(0xc0000080, 0x100);
+	WRITE_CR(3, pdpt);
+	TRY("movl %%cr0, %%eax\n orl $0x80000000, %%eax\n 5: movl %%eax, %%cr0");
+	check("GP: LME and PG without PAE", last.vector << 16 | last.error, 13 << 16);
+	WRITE_CR(4, 0x20);
+	own(S0, descriptor((uint32_t)&main_tss, 43, 0x81, 0));
+	__asm__ volatile("ltr %w0" : : "r"(S0));
+	TRY("movl %%cr0, %%eax\n orl $0x80000000, %%eax\n 5: movl %%eax, %%cr0");
+	check("GP: LME and PG with a 16-bit TSS", last.vector << 16 | last.error, 13 << 16);
+	check(" LMA is clear", (uint32_t)rdmsr(0xc0000080), 0x100);
+	WRITE_CR(4, 0);
+	wrmsr(0xc0000080, 0);
+	own(MAIN_TSS, descriptor((uint32_t)&main_tss, 103, 0x89, 0));
+	__asm__ volatile("ltr %w0" : : "r"(MAIN_TSS));
+}
+
 /* --- The A20 gate --- */
 
 extern uint8_t a20_begin[], a20_end[];
@@ -558,6 +577,7 @@ void kmain(void)
 	virtual_8086();
 	alignment();
 	pae();
+	no_long_mode();
 	a20();
 	leave();
 }
