@@ -160,6 +160,50 @@ START_TEST(rcp_instruction_writes_its_elements)
 }
 END_TEST
 
+/* The VEX form from a random state: xmm2 or ymm2 from xmm3 (scalars: the rest) and xmm1, or from memory. */
+static void check_vex(bool scalar, bool wide, bool memory, unsigned opcode, uint32_t (*f)(uint32_t))
+{
+	uint8_t code[] = {0xc5, (uint8_t)(0x80 | (scalar ? ~3u & 15 : 15u) << 3 | (wide ? 4 : 0) | (scalar ? 2 : 0)), (uint8_t)opcode,
+			  memory ? 0x17 : 0xd1};
+	unsigned computed = scalar ? 1 : wide ? 8 : 4;
+	uint32_t from[8], rest[4], x[8];
+	struct image in, out;
+
+	put(CODE, code, sizeof(code));
+	random_image(&in, AS_SINGLE);
+	random_high(&in, AS_SINGLE);
+	memcpy(from, in.fx + 160 + 16, 16);
+	memcpy(from + 4, in.high[1], 16);
+	memcpy(rest, in.fx + 160 + 48, 16);
+	if (memory) {
+		for (unsigned k = 0; k < 8; k++)
+			from[k] = single();
+		put(in.rdi, from, sizeof(from));
+	}
+	out = in;
+	run_guest(&out);
+	ck_assert_int_eq(out.vector, -1);
+	ck_assert_mem_eq(out.fx + 24, in.fx + 24, 4);
+	memcpy(x, out.fx + 160 + 32, 16);
+	memcpy(x + 4, out.high[2], 16);
+	for (unsigned k = 0; k < 8; k++)
+		ck_assert_uint_eq(x[k], k < computed ? f(from[k]) : scalar && k < 4 ? rest[k] : 0);
+}
+
+START_TEST(rcp_vex_instruction_writes_whole_register)
+{
+	for (unsigned k = 0; k < 4000; k++) {
+		check_vex(k & 1, k & 2, k & 4, 0x53, soft_rcp32);
+		check_vex(k & 1, k & 2, k & 4, 0x52, soft_rsqrt32);
+	}
+}
+END_TEST
+
+static void ready(void)
+{
+	make_engine_of("chronovisor-v3");
+}
+
 int main(void)
 {
 	Suite *s = suite_create("rcp");
@@ -167,7 +211,7 @@ int main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_add_unchecked_fixture(t, make_engine, NULL);
+	tcase_add_unchecked_fixture(t, ready, NULL);
 	tcase_set_timeout(t, 300);
 	tcase_add_test(t, rcp_every_significand_has_known_digest);
 	tcase_add_test(t, rcp_every_significand_equals_host);
@@ -175,6 +219,7 @@ int main(void)
 	tcase_add_test(t, rcp_normal_operand_is_within_bound);
 	tcase_add_test(t, rcp_special_operand_is_as_documented);
 	tcase_add_test(t, rcp_instruction_writes_its_elements);
+	tcase_add_test(t, rcp_vex_instruction_writes_whole_register);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
