@@ -60,7 +60,7 @@ static void decode_tss(const uint8_t *p, bool wide, struct task_state *t)
 	t->eip = get16(p + 0x0e);
 	t->eflags = get16(p + 0x10);
 	for (unsigned k = 0; k < 8; k++)
-		t->gpr[k] = get16(p + 0x12 + 2 * k);
+		t->gpr[k] = 0xffff0000 | get16(p + 0x12 + 2 * k); /* undefined: "modified and not maintained" */
 	for (unsigned k = 0; k < 4; k++)
 		t->seg[k] = get16(p + 0x22 + 2 * k);
 	t->ldt = get16(p + 0x2a);
