@@ -7,7 +7,7 @@
 
 #define ALL_FLAGS (CV_FLAGS_ARITH | CV_FLAG_DF | CV_FLAG_TF | CV_FLAG_IF | CV_FLAG_IOPL | CV_FLAG_NT | CV_FLAG_RF | CV_FLAG_AC | CV_FLAG_ID)
 
-enum { FSW_C1 = 0x200, FSW_PE = 0x20 };
+enum { FSW_C1 = 0x200, FSW_PE = 0x20, FSW_ES = 0x80, FSW_B = 0x8000 };
 
 static const struct cv_insn *last(const struct nat_encoding *e)
 {
@@ -85,7 +85,9 @@ static bool nearly_same_x87(uint8_t *a, const uint8_t *b)
 {
 	uint16_t status = (uint16_t)((a[XS_FSW] | a[XS_FSW + 1] << 8) ^ (b[XS_FSW] | b[XS_FSW + 1] << 8));
 
-	if (status & ~(FSW_C1 | FSW_PE))
+	if (status & FSW_PE)
+		memcpy(a + XS_FOP, b + XS_FOP, 2); /* where it isn't masked */
+	if (status & ~(FSW_C1 | FSW_PE | (status & FSW_PE ? FSW_ES | FSW_B : 0u)))
 		return false;
 	memcpy(a + XS_FSW, b + XS_FSW, 2);
 	for (unsigned k = 0; k < 8; k++)
@@ -134,6 +136,14 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		return NAT_SAME;
 	if (touched_private(engine)) {
 		*why = "reached the child's own memory";
+		return NAT_EXCUSED;
+	}
+	if (e->edge && e->result != CV_DECODE_OK && native->vector == 14 && engine->vector == 6 && memory && vectors && x87) {
+		*why = "an illegal instruction that isn't all there: #PF of its end, or #UD of its beginning";
+		return NAT_EXCUSED;
+	}
+	if (engine->rflags & CV_FLAG_TF || native->rflags & CV_FLAG_TF) {
+		*why = "sets TF, whose trap comes in the stub";
 		return NAT_EXCUSED;
 	}
 	if (native->vector == NAT_HANG && engine->vector < 0) {

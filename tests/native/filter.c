@@ -177,7 +177,7 @@ bool nat_alone(enum cv_op op)
 	switch (op) {
 	case CV_OP_f2xm1: case CV_OP_fyl2x: case CV_OP_fyl2xp1: case CV_OP_fptan: case CV_OP_fpatan: case CV_OP_fsin:
 	case CV_OP_fcos: case CV_OP_fsincos:
-	case CV_OP_xsave: case CV_OP_xsavec: case CV_OP_xsaveopt: case CV_OP_fxsave: case CV_OP_popf: case CV_OP_iret:
+	case CV_OP_xsave: case CV_OP_xsavec: case CV_OP_xsaveopt: case CV_OP_xrstor: case CV_OP_fxsave: case CV_OP_popf: case CV_OP_iret:
 	case CV_OP_mov_to_sreg: case CV_OP_pop_sreg: case CV_OP_les: case CV_OP_lds: case CV_OP_lss: case CV_OP_lfs: case CV_OP_lgs:
 		return true;
 	default:

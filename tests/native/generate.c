@@ -306,6 +306,8 @@ void nat_generate(struct nat_encoding *e, const struct nat_host *h, const struct
 	e->number = number;
 	e->mode = o->mode ? o->mode : 64;
 	e->rip = place(&r, slot);
+	if (o->only)
+		want = 1;
 	while (!append(e, &r, h, o, want > 1))
 		;
 	/* A row ends with what branches. */

@@ -53,6 +53,7 @@ void nat_host_ask(struct nat_host *h)
 	h->xsave = c & bit_OSXSAVE;
 	if (h->xsave)
 		__asm__ volatile("xgetbv" : "=a"(xcr0) : "c"(0) : "edx");
+	h->xcr0 = xcr0;
 	h->features = announced() & CV_FEATURES_ALL;
 	h->avx = (xcr0 & 6) == 6 && h->features & CV_HAS(avx);
 	if (!h->avx)

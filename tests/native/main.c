@@ -81,7 +81,7 @@ static void one_batch(struct run *r, uint64_t first, unsigned n)
 	for (unsigned k = 0; k < n; k++) {
 		struct nat_rng rng = nat_rng_for(~r->o.seed, first + k);
 
-		nat_generate(&r->e[k], &r->h, &r->o, first + k, k);
+		nat_generate(&r->e[k], &r->h, &r->o, first + k, (unsigned)((first + k) % NAT_ENCODINGS));
 		b->mode[k] = r->e[k].mode;
 		nat_guest_put_code(r->guest, &r->e[k]);
 		for (unsigned s = 0; s < NAT_SETS; s++)
@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 	nat_host_ask(&r.h);
 	r.h.features &= r.o.features;
 	r.h.avx = r.h.avx && r.h.features & CV_HAS(avx);
+	r.h.missing_state = r.h.xcr0 & ~(r.h.avx ? 7ull : 3ull);
 	r.guest = nat_guest_new(&r.h, r.o.features);
 	if (!r.guest)
 		return 2;

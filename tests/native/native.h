@@ -103,6 +103,7 @@ struct nat_host {
 	bool fdp_on_exception; /* CPUID.7.0:EBX[6]: FDP changes only with an exception that isn't masked */
 	uint64_t features;     /* of enum cv_feature: what both can do */
 	uint32_t mxcsr_mask;
+	uint64_t xcr0, missing_state; /* components that the host's XCR0 has, and the engine's doesn't */
 };
 void nat_host_ask(struct nat_host *h);
 

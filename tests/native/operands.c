@@ -236,7 +236,7 @@ static void patch_fxrstor(struct nat_case *c, uint64_t at, struct nat_rng *r, un
 		memcpy(p + XS_MXCSR, &mxcsr, 4);
 	else if (!h->intel)
 		p[XS_MXCSR + 2] = 0;
-	if (nat_below(r, 2)) {
+	{
 		/* Pointers that are addresses: others are cut by each processor as it likes. */
 		memset(p + XS_FIP + 6, 0, 2);
 		memset(p + XS_FDP + 6, 0, 2);
@@ -245,12 +245,12 @@ static void patch_fxrstor(struct nat_case *c, uint64_t at, struct nat_rng *r, un
 		return;
 	memset(p + XS_HEADER, 0, 64);
 	p[XS_HEADER] = (uint8_t)nat_below(r, h->avx ? 8 : 4);
-	if (nat_chance(r, 4)) {
+	if (h->features & CV_HAS(xsavec) && nat_chance(r, 4)) {
 		p[XS_HEADER + 15] = 0x80; /* compacted: XCOMP_BV[63] */
-		p[XS_HEADER + 8] = (uint8_t)(p[XS_HEADER] | nat_below(r, 8));
+		p[XS_HEADER + 8] = (uint8_t)(p[XS_HEADER] | nat_below(r, h->avx ? 8 : 4));
 	}
-	if (nat_chance(r, 20))
-		p[XS_HEADER + nat_below(r, 64)] ^= (uint8_t)(1u << nat_below(r, 8));
+	if (nat_chance(r, 20)) /* what no processor has */
+		p[XS_HEADER + 16 + nat_below(r, 48)] ^= (uint8_t)(1u << nat_below(r, 8));
 }
 
 /* Bytes of a memory operand, about. */
@@ -380,7 +380,8 @@ static void fit_stack(struct nat_case *c, const struct cv_insn *i, struct nat_rn
 	}
 }
 
-static void fit_registers(struct nat_case *c, const struct cv_insn *i, struct nat_rng *r, const struct nat_encoding *e)
+static void fit_registers(struct nat_case *c, const struct cv_insn *i, struct nat_rng *r, const struct nat_encoding *e,
+			  const struct nat_host *h)
 {
 	switch (i->op) {
 	case CV_OP_jmp_ind: case CV_OP_call_ind:
@@ -403,6 +404,7 @@ static void fit_registers(struct nat_case *c, const struct cv_insn *i, struct na
 	case CV_OP_xsave: case CV_OP_xrstor: case CV_OP_xsavec: case CV_OP_xsaveopt:
 		if (nat_below(r, 8))
 			c->in.gpr[CV_RAX] = nat_below(r, 8);
+		c->in.gpr[CV_RAX] &= ~h->missing_state;
 		break;
 	case CV_OP_jcxz: case CV_OP_loop: case CV_OP_loope: case CV_OP_loopne:
 		if (nat_below(r, 2))
@@ -487,7 +489,7 @@ void nat_operands(struct nat_case *c, const struct nat_encoding *e, const struct
 	for (unsigned k = e->n; k-- > 0;) {
 		const struct cv_insn *i = &e->insn[k];
 
-		fit_registers(c, i, r, e);
+		fit_registers(c, i, r, e, h);
 		if (is_string(i))
 			fit_string(c, i, r, e->mode);
 		else

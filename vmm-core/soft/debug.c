@@ -109,12 +109,16 @@ static int debug_register(struct soft_cpu *c, const struct cv_insn *i)
 {
 	unsigned n = i->reg;
 
-	if (n > 7 || ((n == 4 || n == 5) && (c->s.cr4 & CV_CR4_DE))) {
+	if (n > 7) {
 		raise_ud(c, i);
 		return -1;
 	}
 	if (c->cpl) {
 		raise_gp0(c, i);
+		return -1;
+	}
+	if ((n == 4 || n == 5) && (c->s.cr4 & CV_CR4_DE)) {
+		raise_ud(c, i);
 		return -1;
 	}
 	if (c->s.dr[7] & DR7_GD) {

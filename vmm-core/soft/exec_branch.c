@@ -184,27 +184,31 @@ static bool load_target(struct soft_cpu *c, const struct cv_insn *i)
 {
 	if (i->mod == 3) {
 		c->ld = wrap(c->s.gpr[i->rm], i->osize);
-		return target_allowed(c, i, c->ld);
+		return true;
 	}
-	return soft_any_ea(c, i, i->osize, false) && soft_slow_load(c, i, c->ld, i->seg, i->osize) &&
-	       target_allowed(c, i, c->ld);
+	return soft_any_ea(c, i, i->osize, false) && soft_slow_load(c, i, c->ld, i->seg, i->osize);
 }
 
 H(jmp_ind)
 {
-	if (load_target(c, i))
+	if (load_target(c, i) && target_allowed(c, i, c->ld))
 		go_computed(c, c->ld);
 }
 
 H(call_ind)
 {
-	u64 rip;
+	u64 rip, sp = c->s.gpr[CV_RSP];
 
 	if (!load_target(c, i))
 		return;
 	rip = c->ld;
-	if (stack_push(c, i, soft_next_rip(c, i), i->osize))
-		go_computed(c, rip);
+	/* In 64-bit mode processors store the return address before they look at the target. */
+	if (c->mode != 64 && !target_allowed(c, i, rip))
+		return;
+	if (!stack_store(c, i, sp, soft_next_rip(c, i), i->osize) || !target_allowed(c, i, rip))
+		return;
+	stack_set(c, sp - i->osize);
+	go_computed(c, rip);
 }
 
 H(jmp_r64)

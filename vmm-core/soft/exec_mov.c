@@ -151,8 +151,8 @@ static cv_handler *pick_extend(const struct cv_insn *i)
 	static cv_handler *const sx32[3][3] = FORMS3(movsx32);
 	unsigned where = i->mod == 3 ? 0 : FAST(i) ? 1 : 2, size = size_index(i) - 1;
 
-	if (i->op == CV_OP_movsxd)
-		return sx32[where][size];
+	if (i->op == CV_OP_movsxd) /* to 16 bits it reads but 16 */
+		return size ? sx32[where][size] : sx16[where][size];
 	if (i->op == CV_OP_movzx)
 		return i->opcode & 1 ? zx16[where][size] : zx8[where][size];
 	return i->opcode & 1 ? sx16[where][size] : sx8[where][size];

@@ -168,6 +168,9 @@ H(enter)
 			return;
 		sp -= n;
 	}
+	/* #PF where a store at the new top of the stack would (SDM 2A). */
+	if (!soft_probe_store(c, i, CV_SS, stack_mask(c, sp - i->imm), n))
+		return;
 	stack_set(c, sp - i->imm);
 	put_reg(c, CV_RBP, n, stack_mask(c, frame));
 	SOFT_NEXT(c, i);

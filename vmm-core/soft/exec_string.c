@@ -104,14 +104,14 @@ static bool one_lods(struct soft_cpu *c, const struct cv_insn *i)
 
 static bool one_cmps(struct soft_cpu *c, const struct cv_insn *i)
 {
-	u64 a;
+	u64 b;
 
+	if (!load_element(c, i, CV_ES, CV_RDI)) /* first, as processors do it: which fault comes tells */
+		return false;
+	b = c->ld;
 	if (!load_element(c, i, i->seg, CV_RSI))
 		return false;
-	a = c->ld;
-	if (!load_element(c, i, CV_ES, CV_RDI))
-		return false;
-	compare_flags(c, a, c->ld, i->osize);
+	compare_flags(c, c->ld, b, i->osize);
 	advance(c, i, CV_RSI, i->osize);
 	advance(c, i, CV_RDI, i->osize);
 	return true;
@@ -316,25 +316,41 @@ leave:
 	return false;
 }
 
+/*
+ * In 64-bit mode with 32-bit addresses REP clears the counter's upper half, even where it does nothing or faults at once; the
+ * moves that have a fast form clear those of the pointers they write with, too.
+ */
+static bool upper_halves(struct soft_cpu *c, const struct cv_insn *i, bool done, bool si, bool di)
+{
+	if (!repeated(i) || i->asize != 4 || c->mode != 64 || c->fault.vector == SOFT_RESTART)
+		return done;
+	c->s.gpr[CV_RCX] = (u32)c->s.gpr[CV_RCX];
+	if (si)
+		c->s.gpr[CV_RSI] = (u32)c->s.gpr[CV_RSI];
+	if (di)
+		c->s.gpr[CV_RDI] = (u32)c->s.gpr[CV_RDI];
+	return done;
+}
+
 static __attribute__((noinline)) bool run_movs(struct soft_cpu *c, const struct cv_insn *i)
 {
-	return run(c, i, one_movs, many_movs, false);
+	return upper_halves(c, i, run(c, i, one_movs, many_movs, false), true, true);
 }
 static __attribute__((noinline)) bool run_stos(struct soft_cpu *c, const struct cv_insn *i)
 {
-	return run(c, i, one_stos, many_stos, false);
+	return upper_halves(c, i, run(c, i, one_stos, many_stos, false), false, true);
 }
 static __attribute__((noinline)) bool run_lods(struct soft_cpu *c, const struct cv_insn *i)
 {
-	return run(c, i, one_lods, many_lods, false);
+	return upper_halves(c, i, run(c, i, one_lods, many_lods, false), false, false);
 }
 static __attribute__((noinline)) bool run_cmps(struct soft_cpu *c, const struct cv_insn *i)
 {
-	return run(c, i, one_cmps, many_cmps, true);
+	return upper_halves(c, i, run(c, i, one_cmps, many_cmps, true), false, false);
 }
 static __attribute__((noinline)) bool run_scas(struct soft_cpu *c, const struct cv_insn *i)
 {
-	return run(c, i, one_scas, many_scas, true);
+	return upper_halves(c, i, run(c, i, one_scas, many_scas, true), false, false);
 }
 
 H(movs) { if (run_movs(c, i)) SOFT_NEXT(c, i); }

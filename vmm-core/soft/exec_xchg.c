@@ -78,15 +78,17 @@ H(cmpxchg8b)
 /* 16 aligned bytes never cross a page: when the store to the first half may proceed, so may the second's. */
 H(cmpxchg16b)
 {
-	if (!soft_any_ea(c, i, 16, true))
-		return;
-	u64 la = c->ld;
+	/* In 64-bit mode alignment comes before canonical form. */
+	u64 la = soft_ea(c, i) + (i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
+
 	if (la & 15) {
 		soft_raise_error(c, i, EXC_GP, 0);
 		return;
 	}
-	SOFT_MODIFY(64, high, hp_high, la + 8, i->seg)
+	if (!soft_any_ea(c, i, 16, true))
+		return;
 	SOFT_MODIFY(64, low, hp_low, la, i->seg)
+	SOFT_MODIFY(64, high, hp_high, la + 8, i->seg)
 	bool equal = low == c->s.gpr[CV_RAX] && high == c->s.gpr[CV_RDX];
 
 	SOFT_WRITEBACK(64, equal ? c->s.gpr[CV_RBX] : low, hp_low, la, i->seg);

@@ -87,13 +87,20 @@ static void far_to_code(struct soft_cpu *c, const struct cv_insn *i, uint16_t se
 	struct soft_frame f = {.size = i->osize};
 	struct soft_stack st;
 
-	if (!check_direct(c, i, sel, d->raw) || !sys_check_target(c, i, d->raw, rip, 0))
+	bool to64 = c->long_mode && (d->raw >> 53 & 1);
+
+	if (!check_direct(c, i, sel, d->raw))
+		return;
+	if (c->long_mode && !to64)
+		rip = (uint32_t)rip;
+	/* A call to 64-bit code stores its frame before it looks at the target. */
+	if (!(call && to64) && !sys_check_target(c, i, d->raw, rip, 0))
 		return;
 	if (call) {
 		frame_push(&f, c->s.seg[CV_CS].sel);
 		frame_push(&f, soft_next_rip(c, i));
 		sys_stack_current(c, 0, &st);
-		if (!sys_push_frame(c, i, &st, &f))
+		if (!sys_push_frame(c, i, &st, &f) || !sys_check_target(c, i, d->raw, rip, 0))
 			return;
 	}
 	if (!sys_mark_accessed(c, i, d))
@@ -415,11 +422,11 @@ void sys_op_ret_far(struct soft_cpu *c, const struct cv_insn *i)
 		ret_far_real(c, i, release);
 		return;
 	}
-	/* CS is read first, two bytes of it: it shows where both fault. */
-	if (!sys_peek_stack(c, i, i->osize, 2, 1, v) || !sys_peek_stack(c, i, 0, i->osize, 2, v))
+	/* CS is read first, and two bytes of it: it shows where both fault. */
+	if (!sys_peek_stack(c, i, i->osize, 2, 1, v) || !sys_peek_stack(c, i, 0, i->osize, 1, v + 1))
 		return;
-	r.rip = v[0];
-	r.cs = (uint16_t)v[1];
+	r.cs = (uint16_t)v[0];
+	r.rip = v[1];
 	if (!check_return_code(c, i, r.cs, &r.code))
 		return;
 	r.with_stack = (r.cs & 3u) > c->cpl;

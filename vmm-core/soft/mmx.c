@@ -170,8 +170,11 @@ FP_INLINE int store_mm(struct soft_cpu *c, const struct cv_insn *i, unsigned n, 
 {
 	int how = fp_store(c, i, fp_mm(c, i->reg), n, slow);
 
+	/* Processors set TOP before they store, the tags afterwards: a store that faults leaves the former behind. */
 	if (how == FP_GO)
 		fp_mmx_enter(c);
+	else if (slow && c->fault.vector != SOFT_RESTART)
+		c->s.x87.fsw &= (uint16_t)~FSW_TOP;
 	return how;
 }
 FP_HANDLER(movd_mm_st_m)
@@ -240,8 +243,11 @@ FP_HANDLER(maskmovdqu_qr)
 
 	FP_MMX();
 	mask = (unsigned)_mm_movemask_epi8(fp_from64(fp_mm(c, i->rm)));
-	if (!fp_masked_store(c, i, fp_from64(fp_mm(c, i->reg)), mask))
+	if (!fp_masked_store(c, i, fp_from64(fp_mm(c, i->reg)), mask)) {
+		if (c->fault.vector != SOFT_RESTART)
+			fp_mmx_enter(c);
 		return false;
+	}
 	fp_mmx_enter(c);
 	return true;
 }

@@ -734,6 +734,7 @@ FP_HANDLER(fwait_r)
 FP_HANDLER(fnop_r)
 {
 	FP_X87();
+	note_pointers(c, i);
 	return true;
 }
 /* FNENI, FNDISI (8087) and FNSETPM (80287) do nothing, and do not wait. */

@@ -47,10 +47,19 @@ FP_HANDLER(fld_m)
 	return true;
 }
 
-/* Ten bytes at the operand. */
+/* Ten bytes at the operand: to processors two accesses, and the second may fault when the first is done. */
 static bool load80(struct soft_cpu *c, const struct cv_insn *i, uint8_t b[10])
 {
-	return soft_load(c, i, i->seg, soft_ea(c, i), b, 10);
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX, ea = soft_ea(c, i);
+
+	return soft_load(c, i, i->seg, ea, b, 8) && soft_load(c, i, i->seg, (ea + 8) & low, b + 8, 2);
+}
+
+static bool store80(struct soft_cpu *c, const struct cv_insn *i, const uint8_t b[10])
+{
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX, ea = soft_ea(c, i);
+
+	return soft_store(c, i, i->seg, ea, b, 8) && soft_store(c, i, i->seg, (ea + 8) & low, b + 8, 2);
 }
 
 FP_HANDLER(fld_m80_m)
@@ -113,7 +122,7 @@ static bool store(struct soft_cpu *c, const struct cv_insn *i, const void *p, un
 	bool forbidden = met & ~(unsigned)e.cw & forbid;
 
 	/* What isn't stored doesn't touch memory: the exception waits for the next x87 instruction, no fault comes before. */
-	if (!forbidden && !soft_store(c, i, i->seg, soft_ea(c, i), p, n))
+	if (!forbidden && !(n == 10 ? store80(c, i, p) : soft_store(c, i, i->seg, soft_ea(c, i), p, n)))
 		return false;
 	x87_begin(c, i);
 	if (forbidden)
@@ -235,6 +244,25 @@ FP_HANDLER(fnstsw_r)
 
 /* --- Environment and state --- */
 
+/*
+ * The image of n bytes at the operand. Processors touch its first word, of the operand's size, and its last byte before all others: a fault
+ * tells.
+ */
+static bool load_image(struct soft_cpu *c, const struct cv_insn *i, void *p, unsigned n)
+{
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX, ea = soft_ea(c, i);
+
+	return soft_probe_load(c, i, i->seg, ea, i->osize == 2 ? 2 : 4) && soft_probe_load(c, i, i->seg, (ea + n - 1) & low, 1) &&
+	       soft_load(c, i, i->seg, ea, p, n);
+}
+static bool store_image(struct soft_cpu *c, const struct cv_insn *i, const void *p, unsigned n)
+{
+	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX, ea = soft_ea(c, i);
+
+	return soft_probe_store(c, i, i->seg, ea, i->osize == 2 ? 2 : 4) && soft_probe_store(c, i, i->seg, (ea + n - 1) & low, 1) &&
+	       soft_store(c, i, i->seg, ea, p, n);
+}
+
 static void put16(uint8_t *p, unsigned v)
 {
 	p[0] = (uint8_t)v;
@@ -351,7 +379,7 @@ FP_HANDLER(fnstenv_m)
 
 	FP_X87_NOWAIT();
 	env_image(c, i, p);
-	if (!soft_store(c, i, i->seg, soft_ea(c, i), p, env_size(i)))
+	if (!store_image(c, i, p, env_size(i)))
 		return false;
 	c->s.x87.fcw |= FSW_EXCEPTIONS;
 	x87_update_es(&c->s.x87);
@@ -362,7 +390,7 @@ FP_HANDLER(fldenv_m)
 	uint8_t p[28];
 
 	FP_X87();
-	if (!soft_load(c, i, i->seg, soft_ea(c, i), p, env_size(i)))
+	if (!load_image(c, i, p, env_size(i)))
 		return false;
 	set_env(c, i, p);
 	return true;
@@ -380,7 +408,7 @@ FP_HANDLER(fnsave_m)
 		memcpy(p + n + 10 * k, &v.mant, 8);
 		memcpy(p + n + 10 * k + 8, &v.se, 2);
 	}
-	if (!soft_store(c, i, i->seg, soft_ea(c, i), p, n + 80))
+	if (!store_image(c, i, p, n + 80))
 		return false;
 	soft_fninit(&c->s.x87);
 	return true;
@@ -391,7 +419,7 @@ FP_HANDLER(frstor_m)
 	unsigned n = env_size(i), tags;
 
 	FP_X87();
-	if (!soft_load(c, i, i->seg, soft_ea(c, i), p, n + 80))
+	if (!load_image(c, i, p, n + 80))
 		return false;
 	set_env(c, i, p);
 	tags = c->s.x87.ftw;

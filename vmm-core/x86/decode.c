@@ -16,6 +16,7 @@ struct reader {
 	const uint8_t *p;
 	size_t n, pos;
 	bool short_of; /* wanted more than n bytes */
+	uint8_t map;   /* without VEX; 1: 0F, 2: 0F 38, 3: 0F 3A */
 	unsigned mode;
 	uint8_t prefixes;
 	int seg; /* override, or -1 */
@@ -175,6 +176,7 @@ static const struct cv_opcode *find_row(struct reader *r)
 		return find_vex_row(r, b == 0xc4);
 	if (b == 0x0f) {
 		b = next8(r);
+		r->map = b == 0x38 ? 2 : b == 0x3a ? 3 : 1;
 		if (b == 0x38) {
 			b = next8(r);
 			row = &cv_map_0f38[b];
@@ -456,6 +458,21 @@ static bool lock_allowed(const struct reader *r, const struct cv_opcode *row)
 	return !(r->prefixes & CV_PFX_LOCK) || (row->flags & F_LOCK && r->i->mod != 3);
 }
 
+/* Of an illegal instruction of the 0F maps: processors fetch all of it before they say #UD. */
+static void read_illegal(struct reader *r)
+{
+	uint8_t b = r->i->opcode;
+	bool none = r->map == 1 && ((b >= 0x04 && b <= 0x0b) || (b >= 0x30 && b <= 0x37) || b == 0x77 ||
+						    (b & 0xf0) == 0x80 || (b >= 0xa0 && b <= 0xa2) || (b >= 0xa8 && b <= 0xaa) ||
+						    (b >= 0xc8 && b <= 0xcf));
+
+	if (r->map == 0 || none)
+		return;
+	read_modrm(r, 0);
+	if (r->map == 3)
+		next8(r);
+}
+
 static bool decode(struct reader *r)
 {
 	struct cv_insn *i = r->i;
@@ -474,8 +491,12 @@ static bool decode(struct reader *r)
 	if (r->short_of)
 		return true;
 	i->prefixes = r->prefixes;
-	if (!row_allowed(r, row))
+	if (r->prefixes & CV_PFX_REP && r->prefixes & CV_PFX_REPNE) /* the last one counts */
+		i->prefixes &= (uint8_t)~(r->f2_last ? CV_PFX_REP : CV_PFX_REPNE);
+	if (!row_allowed(r, row)) {
+		read_illegal(r);
 		return false;
+	}
 	r->row = row;
 	i->op = row->op;
 	i->form = row->form;
@@ -489,7 +510,7 @@ static bool decode(struct reader *r)
 	if (!read_operands(r, row))
 		return false;
 	/* 90h is NOP, XCHG with R8 or PAUSE (SDM 2B "NOP"). */
-	if (row == &cv_map_1[0x90] && !(i->rex & 1))
+	if (row == &cv_map_1[0x90] && (r->prefixes & CV_PFX_REP || !(i->rex & 1)))
 		i->op = r->prefixes & CV_PFX_REP ? CV_OP_pause : CV_OP_nop;
 	return lock_allowed(r, row);
 }
