@@ -16,7 +16,7 @@ for name in tasks protection; do
 	# shellcheck disable=SC2086
 	${CC:-gcc} -m32 $flags $link -o "$out/$name.elf" "$here/$name.c"
 done
-for name in state translation events; do
+for name in state translation events instructions; do
 	[ -e "$here/$name.c" ] || continue
 	# shellcheck disable=SC2086
 	${CC:-gcc} -m64 -mcmodel=small -mno-red-zone $flags $link -I "$modes" -o "$out/$name.elf64" "$modes/boot64.S" "$modes/guest.c" \

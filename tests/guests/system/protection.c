@@ -201,7 +201,7 @@ static void shrinking(void)
 /* --- Gates --- */
 
 extern uint8_t user_call[], user_back[], callee_begin[], callee_end[], handler16_begin[], handler16_end[], user_conforming[],
-	user_conforming_back[], conforming[];
+	user_conforming_back[], conforming[], gate_jumped[], user_segments[];
 uint32_t seen[8];
 /* What has 16-bit offsets is copied to 9000h. */
 enum { LOW = 0x9000 };
@@ -212,7 +212,8 @@ __asm__(".text\n user_call: pushw $0x1111\n pushw $0x2222\n pushw $0x3333\n lcal
 	"handler16_begin: movl %esp, %eax\n movl %eax, seen\n movzwl (%esp), %eax\n movl %eax, seen + 4\n movzwl 2(%esp), %eax\n movl %eax, seen + 8\n"
 	"movzwl 4(%esp), %eax\n movl %eax, seen + 12\n pushfl\n popl seen + 16\n iretw\n handler16_end:\n"
 	"user_conforming: lcall $0x40, $0\n user_conforming_back: int $0x2f\n"
-	"conforming: movl %cs, %eax\n movl %ss, %edx\n lret\n");
+	"conforming: movl %cs, %eax\n movl %ss, %edx\n lret\n"
+	"gate_jumped: ud2\n user_segments: movl %fs, %eax\n movl %gs, %edx\n int $0x2f\n");
 
 static void copy(uint32_t to, const uint8_t *from, const uint8_t *end)
 {
@@ -328,6 +329,63 @@ static void conforming_code(void)
 	check_trap("GP: conforming code of a lower privilege", 13, S0, want_eip);
 }
 
+/* A jump through a gate stays at its level; a return may release parameters on both stacks. */
+static void other_transfers(void)
+{
+	uint32_t v;
+
+	own(S0, descriptor(0, 0xfffff, 0x9f, 0xc));
+	own(CALLEE, gate(CODE, (uint32_t)conforming, 0x8c, 0));
+	TRY("lcall $0x70, $0");
+	check_none("CALL through a gate at the same level");
+	own(CALLEE, gate(CODE, (uint32_t)gate_jumped, 0x8c, 0));
+	TRY("ljmp $0x70, $0");
+	check_trap("JMP through a gate", 6, NO_ERROR, (uint32_t)gate_jumped);
+	own(S1, descriptor(0, 0xfffff, 0xbb, 0xc)); /* DPL 1 */
+	own(CALLEE, gate(S1, (uint32_t)gate_jumped, 0x8c, 0));
+	TRY("ljmp $0x70, $0");
+	check_trap("GP: JMP through a gate to another level", 13, S1, want_eip);
+	own(S2, descriptor(0, 0xfff, 0x9b, 4));
+	own(CALLEE, gate(S2, 0x1234, 0x8c, 0));
+	TRY("ljmp $0x70, $0");
+	check_trap("GP: a gate beyond its code segment", 13, 0, want_eip);
+	/* Indirect, of both sizes. */
+	TRY_FROM("pushl $8\n pushl $gate_jumped\n", "ljmp *(%%esp)");
+	check_trap("JMP m16:32", 6, NO_ERROR, (uint32_t)gate_jumped);
+	*(volatile uint16_t *)0x9c00 = 0x0b0f; /* UD2 */
+	TRY_FROM("pushw $8\n pushw $0x9c00\n", "ljmpw *(%%esp)");
+	check_trap("JMP m16:16", 6, NO_ERROR, 0x9c00);
+	TRY_FROM("pushl $8\n pushl $conforming\n", "lcall *(%%esp)");
+	check_none("CALL m16:32");
+	TRY("pushl $0x77\n pushl $8\n pushl $7f\n lret $4\n ud2\n 7: cmpl resume_esp, %%esp\n je 8f\n ud2\n 8:");
+	check_none("RET imm16 releases");
+	/* To CPL 3, with parameters released there, too; data segments of DPL 0 become null. */
+	last.vector = 255;
+	__asm__ volatile("pushal\n movl $0x10, %%ecx\n movl %%ecx, %%fs\n movl $0x23, %%ecx\n movl %%ecx, %%gs\n movl %%esp, resume_esp\n"
+			 "movl $1f, resume\n pushl %%ecx\n pushl %0\n pushl $0x1111\n pushl $0x1b\n pushl $user_segments\n lret $4\n"
+			 "1: movl $16, %%eax\n movl %%eax, %%ds\n movl %%eax, %%es\n movl %%eax, %%fs\n movl %%eax, %%gs\n popal"
+			 : : "a"(USER_SP - 16) : "memory", "cc");
+	check("RET to CPL 3", last.vector, 0x2f);
+	check(" ESP with its parameters released", last.esp, USER_SP - 12);
+	check(" FS is null", last.eax, 0);
+	check(" GS stays", last.edx, USER_DATA);
+	/* Segment registers by far pointers and the stack. */
+	*(volatile uint32_t *)0x9c00 = 0x12345678;
+	*(volatile uint16_t *)0x9c04 = USER_DATA;
+	__asm__ volatile("pushl %%es\n lesl 0x9c00, %0\n movl %%es, %1\n popl %%es" : "=&r"(v), "=&r"(seen[0]) : : "memory");
+	check("LES: offset", v, 0x12345678);
+	check("LES: ES", seen[0], USER_DATA);
+	__asm__ volatile("pushl %%ds\n ldsw 0x9c02, %w0\n movl %%ds, %1\n popl %%ds" : "=&r"(v), "=&r"(seen[1]) : "0"(-1) : "memory");
+	check("LDS, 16 bits: offset", v, 0xffff1234);
+	check("LDS: DS", seen[1], USER_DATA);
+	TRY("movl $0x9c00, %%ebx\n movw $0x10, 4(%%ebx)\n movl %%esp, (%%ebx)\n lssl (%%ebx), %%esp\n cmpl resume_esp, %%esp\n je 8f\n ud2\n 8:");
+	check_none("LSS");
+	*(volatile uint32_t *)0x9c04 = 0x55555555;
+	__asm__ volatile("movl %%esp, %%ecx\n movl $0x9c08, %%esp\n pushl %%fs\n movl %%esp, %0\n movl %%ecx, %%esp" : "=&r"(v) : : "ecx", "memory");
+	check("PUSH FS: four bytes", v, 0x9c04);
+	check(" of which two are written", *(volatile uint32_t *)0x9c04, 0x55550010);
+}
+
 /* --- SYSENTER and SYSEXIT (SDM 2B) --- */
 
 extern uint8_t sys_entry[], sys_user[], sys_exited[], sys_enter[];
@@ -422,6 +480,60 @@ static void virtual_8086(void)
 	V86("\xcc", 0);
 	check("GP: an interrupt to DPL 1", last.vector << 16 | last.error, 13 << 16 | S1);
 	interrupt_gates();
+}
+
+/* --- The I/O permission bitmap (SDM 1 19.5.2) --- */
+
+static struct {
+	struct tss t;
+	uint8_t map[0x21];
+} wide_tss __attribute__((aligned(128)));
+
+static void io_bitmap(void)
+{
+	static const struct {
+		const char *name, *code;
+		unsigned n;
+		uint16_t port;
+		unsigned vector;
+	} t[] = {
+		{"IN of a port that is open", "\xec", 1, 0x80, 0x2f}, {"GP: the next one isn't", "\xec", 1, 0x82, 13},
+		{"a word of two open ports", "\x66\xed", 2, 0x80, 0x2f}, {"GP: a word over the end of them", "\x66\xed", 2, 0x81, 13},
+		{"GP: a doubleword", "\xed", 1, 0x80, 13}, {"OUT", "\xee", 1, 0x81, 0x2f}, {"OUT of an immediate port", "\xe6\x80", 2, 0, 0x2f},
+		{"the last ports of the map", "\xec", 1, 0xf8, 0x2f}, {"GP: beyond the limit", "\xec", 1, 0x108, 13},
+		{"OUTSB", "\x6e", 1, 0x80, 0x2f}, {"GP: INSB", "\x6c", 1, 0x90, 13},
+	};
+
+	wide_tss.t = main_tss;
+	wide_tss.t.iomap = sizeof(wide_tss.t);
+	for (unsigned k = 0; k < sizeof(wide_tss.map); k++)
+		wide_tss.map[k] = 0xff;
+	wide_tss.map[0x80 / 8] = 0xfc;
+	wide_tss.map[0xf8 / 8] = 0;
+	own(S0, descriptor((uint32_t)&wide_tss, sizeof(wide_tss) - 1, 0x89, 0));
+	__asm__ volatile("ltr %w0" : : "r"(S0));
+	idt[0x2f] |= 3ull << 45;
+	for (unsigned k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
+		/* DS; movl user_stack, %esi; movw port, %dx */
+		static const uint8_t begin[] = {0x66, 0xb8, USER_DATA, 0, 0x8e, 0xd8, 0xbe, 0, 0x9c, 0, 0, 0x66, 0xba};
+		volatile uint8_t *p = (volatile uint8_t *)0x9a00;
+
+		copy((uint32_t)p, begin, begin + sizeof(begin));
+		*(volatile uint16_t *)(p + sizeof(begin)) = t[k].port;
+		copy((uint32_t)p + sizeof(begin) + 2, (const uint8_t *)t[k].code, (const uint8_t *)t[k].code + t[k].n);
+		*(volatile uint16_t *)(p + sizeof(begin) + 2 + t[k].n) = 0x2fcd;
+		enter(0x9a00, USER_CODE, USER_SP, USER_DATA, 2);
+		check(t[k].name, last.vector, t[k].vector);
+	}
+	V86("\xba\x80\x00\xec\xf4", 0);
+	check("virtual-8086: IN of an open port", last.eip, 4);
+	V86("\xba\x90\x00\xec\xf4", IOPL3);
+	check("virtual-8086: IN of another, whatever IOPL", last.eip, 3);
+	*(volatile uint32_t *)0x9a00 = 0x2fcdec; /* IN; INT 2Fh */
+	enter(0x9a00, USER_CODE, USER_SP, USER_DATA, 0x3002);
+	check("IOPL 3 asks no bitmap", last.vector, 0x2f);
+	own(MAIN_TSS, descriptor((uint32_t)&main_tss, 103, 0x89, 0));
+	__asm__ volatile("ltr %w0" : : "r"(MAIN_TSS));
 }
 
 /* --- Alignment checks at CPL 3 (SDM 3A table 6-7; where it leaves a choice, as processors do) --- */
@@ -573,8 +685,10 @@ void kmain(void)
 	inner_stacks();
 	interrupt_gates_16();
 	conforming_code();
+	other_transfers();
 	sysenter();
 	virtual_8086();
+	io_bitmap();
 	alignment();
 	pae();
 	no_long_mode();
