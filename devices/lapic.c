@@ -230,11 +230,11 @@ static uint64_t tsc_offset(const struct cv_lapic *l)
 static uint64_t deadline_ns(const struct cv_lapic *l)
 {
 	uint64_t now = cv_clock_now(&l->m->clock);
-	int64_t ahead = (int64_t)(l->tsc_deadline - tsc_offset(l) - now);
+	uint64_t tsc = now + tsc_offset(l);
 
-	if (l->tsc_deadline - tsc_offset(l) > now && ahead < 0)
-		return CV_NEVER - 1; /* further than 292 years */
-	return ahead > 0 ? now + (uint64_t)ahead : now;
+	if (l->tsc_deadline <= tsc)
+		return now;
+	return l->tsc_deadline - tsc < CV_NEVER - 1 - now ? now + (l->tsc_deadline - tsc) : CV_NEVER - 1;
 }
 
 /* Sets the deadline that follows from the timer's registers at guest time now. */

@@ -22,11 +22,11 @@ examine() { # examine NAME CPU CHECKS: at least so many checks, all of them good
 }
 
 examine tasks v2 220
-examine protection v2 440
+examine protection v2 455
 examine state v2 150
 examine state v3 150
 examine translation v2 48
 examine translation v3 90
 examine translation v3,+la57 160
 examine events v2 110
-examine instructions v2 78
+examine instructions v2 112

@@ -12,7 +12,8 @@ enum { P = 1, W = 2 };
 #define GP0(name) check_trap(name, 13, 0, want_rip)
 #define UD(name) check_trap(name, 6, NO_ERROR, want_rip)
 
-extern uint64_t pml4[];
+extern uint64_t pml4[], pd[];
+#define GP0_SELECTOR(name, sel) check_trap(name, 13, sel, want_rip)
 static uint64_t pdpt1[512] __attribute__((aligned(4096)));
 static uint64_t pd1[512] __attribute__((aligned(4096)));
 static uint64_t pt1[512] __attribute__((aligned(4096)));
@@ -186,6 +187,125 @@ static void tables(void)
 	check("GP a null SS of RPL 3", last.vector << 16 | last.error, 13 << 16);
 }
 
+/* --- Call gates in long mode (SDM 3A 5.8.3.1), far transfers to compatibility mode, the end of the lower half --- */
+
+extern uint8_t gate_target[], user_gate[], user_after[], jump_target[], compat[], user_out[];
+uint64_t seen[8];
+uint8_t user_stack[1024] __attribute__((aligned(16)));
+struct {
+	uint32_t offset;
+	uint16_t selector;
+} __attribute__((packed)) far_gate = {0, 0x50};
+struct {
+	uint64_t offset;
+	uint16_t selector;
+} __attribute__((packed)) far_wide;
+__asm__(".text\n user_gate: lcall *far_gate\n user_after: movl %ss, %edx\n user_out: int $0x30\n"
+	"gate_target: movq %rsp, seen\n movq (%rsp), %rax\n movq %rax, seen + 8\n movq 8(%rsp), %rax\n movq %rax, seen + 16\n"
+	"movq 16(%rsp), %rax\n movq %rax, seen + 24\n movq 24(%rsp), %rax\n movq %rax, seen + 32\n movl %ss, %eax\n movl %eax, seen + 40\n lretq\n"
+	"jump_target: ud2\n .code32\n compat: int $0x31\n .code64\n");
+
+static void call_gate(uint64_t rip, uint16_t sel, unsigned access, uint64_t upper)
+{
+	gdt[10] = (rip & 0xffff) | (uint64_t)sel << 16 | (uint64_t)access << 40 | (rip >> 16 & 0xffff) << 48;
+	gdt[11] = rip >> 32 | upper << 32;
+}
+static void gate_case(const char *name, unsigned vector, uint64_t error)
+{
+	enter((uint64_t)user_gate, USER_CODE, (uint64_t)user_stack + 1024, USER_DATA, 2);
+	check_trap(name, vector, error, (uint64_t)user_gate);
+}
+
+static void gates(void)
+{
+	uint64_t *user_pages = pd; /* the guest's own pages, for CPL 3 as well */
+
+	for (unsigned k = 0; k < 2; k++)
+		user_pages[k] |= 4;
+	WRITE_REG(cr3, READ_REG(cr3));
+	set_gate(0x30, (uint64_t)idt[0x30].offset0 | (uint64_t)idt[0x30].offset1 << 16, 8, 3, 0, true);
+	call_gate((uint64_t)gate_target, 8, 0xec, 0);
+	enter((uint64_t)user_gate, USER_CODE, (uint64_t)user_stack + 1024, USER_DATA, 2);
+	check("64-bit call gate: four words of eight bytes", seen[0] + 32, *(uint64_t *)((uint8_t *)tss + 4));
+	check(" RIP", seen[1], (uint64_t)user_after);
+	check(" CS", seen[2], USER_CODE);
+	check(" RSP", seen[3], (uint64_t)user_stack + 1024);
+	check(" SS", seen[4], USER_DATA);
+	check(" SS is null inside", seen[5], 0);
+	check(" and back", last.rip, (uint64_t)user_out + 2);
+	check(" SS", last.rdx, USER_DATA);
+	call_gate((uint64_t)gate_target, 8, 0x8c, 0);
+	gate_case("GP: its DPL", 13, 0x50);
+	call_gate((uint64_t)gate_target, 8, 0x6c, 0);
+	gate_case("NP: it", 11, 0x50);
+	call_gate((uint64_t)gate_target, 8, 0xec, 0x1f00);
+	gate_case("GP: the upper half's type", 13, 0x50);
+	call_gate((uint64_t)gate_target, 0x48, 0xec, 0);
+	gate_case("GP: to 32-bit code", 13, 0x48);
+	call_gate((uint64_t)gate_target, 0x10, 0xec, 0);
+	gate_case("GP: to data", 13, 0x10);
+	call_gate(1ull << 63, 8, 0xec, 0);
+	gate_case("GP: to no address", 13, 0);
+	call_gate((uint64_t)gate_target, 8, 0xe4, 0);
+	gate_case("GP: a 16-bit one", 13, 0x50);
+	call_gate((uint64_t)jump_target, 8, 0x8c, 0);
+	TRY("ljmp *far_gate");
+	check_trap("JMP through one", 6, NO_ERROR, (uint64_t)jump_target);
+	gdt[10] = 103 | 0x89ull << 40; /* a TSS */
+	TRY("ljmp *far_gate");
+	GP0_SELECTOR("GP: no tasks", 0x50);
+	gdt[10] = 0x05ull << 40 | 0x80ull << 40; /* a task gate */
+	TRY("ljmp *far_gate");
+	GP0_SELECTOR("GP: no task gates", 0x50);
+	gdt[10] = gdt[11] = 0;
+	/* To 32-bit code only the lower half of a 64-bit offset counts. */
+	far_wide.offset = (uint64_t)compat | 5ull << 40;
+	far_wide.selector = 0x48;
+	TRY("rex.w ljmp *far_wide");
+	check_trap("JMP m16:64 to compatibility mode", 0x31, NO_ERROR, (uint64_t)compat + 2);
+	check(" its CS", last.cs, 0x48);
+	far_wide.offset = 1ull << 63;
+	far_wide.selector = 8;
+	TRY("rex.w ljmp *far_wide");
+	GP0("GP: JMP m16:64 to no address");
+	TRY("rex.w lcall *far_wide");
+	GP0("GP: CALL m16:64 to no address");
+	gdt[10] = 0x00ef9b000000ffff; /* L and D */
+	far_wide.selector = 0x50;
+	TRY("rex.w ljmp *far_wide");
+	GP0_SELECTOR("GP: code with L and D", 0x50);
+	TRY_FROM("pushq $0x50\n pushq $0\n", "lretq");
+	GP0_SELECTOR("GP: RET to code with L and D", 0x50);
+	gdt[10] = 0;
+	/* IRET and RET to CPL 0 may take a null SS, to CPL 3 not. */
+	TRY("movq %%rsp, %%rax\n pushq $0\n pushq %%rax\n pushq $2\n pushq $8\n pushq $7f\n iretq\n 7: movl %%ss, %%ecx\n movl $16, %%eax\n movl %%eax, %%ss\n"
+	    "testl %%ecx, %%ecx\n jz 8f\n ud2\n 8:");
+	check_none("IRET to a null SS at CPL 0");
+	TRY_FROM("pushq $3\n pushq $0\n pushq $2\n pushq $0x2b\n pushq $0\n", "iretq");
+	GP0("GP: IRET to a null SS at CPL 3");
+	/* The last byte of the lower half: what follows is no address. */
+	static uint64_t low[3][512] __attribute__((aligned(4096)));
+
+	pml4[255] = (uint64_t)low[0] | P | W;
+	low[0][511] = (uint64_t)low[1] | P | W;
+	low[1][511] = (uint64_t)low[2] | P | W;
+	low[2][511] = (uint64_t)page | P | W;
+	page[4095] = 0x90; /* NOP */
+	value = 0x00007fffffffffff;
+	TRY("jmp *value");
+	check_trap("GP: running out of the lower half", 13, 0, 0x0000800000000000);
+	page[4094] = 0x0f; /* SYSCALL: its return address is none */
+	page[4095] = 0x05;
+	value--;
+	wrmsr(0xc0000081, 8ull << 32);
+	wrmsr(0xc0000082, (uint64_t)jump_target);
+	TRY("jmp *value");
+	check_trap("SYSCALL at its end", 6, NO_ERROR, (uint64_t)jump_target);
+	check(" RCX", last.rcx, 0x0000800000000000);
+	for (unsigned k = 0; k < 2; k++)
+		user_pages[k] &= ~4ull;
+}
+
 /* --- String I/O: the clock chip's index (70h) and data (71h); its register Dh reads 80h, 50h is memory --- */
 
 static unsigned steps;
@@ -257,6 +377,31 @@ static void string_io(void)
 	hook = NULL;
 }
 
+/* --- MSRs of the local APIC, and some that only read --- */
+
+static void registers(void)
+{
+	uint32_t a = 1, b, c = 0, d;
+
+	check("IA32_PLATFORM_INFO", rdmsr(0xce), 0);
+	check("IA32_MTRR_FIX16K_A0000: the display", rdmsr(0x259), 0);
+	check("IA32_MTRR_FIX16K_80000: memory", rdmsr(0x258), 0x0606060606060606);
+	check("IA32_ARCH_CAPABILITIES: not vulnerable to Meltdown", rdmsr(0x10a) & 1, 1);
+	check("IA32_APIC_BASE", rdmsr(0x1b), 0xfee00900);
+	wrmsr(0x6e0, 0);
+	*(volatile uint32_t *)0xfee000f0 = 0x13f;
+	*(volatile uint32_t *)0xfee00320 = 0x50033; /* by deadline, masked */
+	wrmsr(0x6e0, rdtsc() + (1ull << 40));
+	check("IA32_TSC_DEADLINE is armed", rdmsr(0x6e0) != 0, 1);
+	wrmsr(0x10, rdtsc() + (1ull << 41));
+	for (volatile unsigned k = 0; k < 1000; k++)
+		;
+	check(" a TSC that is moved past it fires it", rdmsr(0x6e0), 0);
+	wrmsr(0x1b, 0xfee00100); /* off */
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	check("CPUID: no APIC while it is off", d >> 9 & 1, 0);
+}
+
 void kmain(const uint32_t *multiboot)
 {
 	guest_init(multiboot);
@@ -268,7 +413,9 @@ void kmain(const uint32_t *multiboot)
 	flags();
 	clocks();
 	tables();
+	gates();
 	string_io();
+	registers();
 	say(failures ? "failed\n" : "passed\n");
 	leave(failures ? 1 : 0);
 }

@@ -453,11 +453,18 @@ static void virtual_8086(void)
 		{"GP: LGDT", "\x0f\x01\x16\x00\x00", 5, IOPL3, 13, 0}, {"GP: IN, whatever IOPL", "\xec", 1, IOPL3, 13, 0},
 		{"GP: a word over 64 KiB", "\xa1\xff\xff", 3, 0, 13, 0}, {"SS: POP over 64 KiB", "\xbc\xff\xff\x58", 4, 0, 12, 3},
 		{"PUSHF POPF CLI STI at IOPL 3", "\x9c\x9d\xfa\xfb\xcc", 5, IOPL3, 3, 5}, {"GP: WRMSR", "\x0f\x30", 2, IOPL3, 13, 0},
-		{"GP: CLTS", "\x0f\x06", 2, IOPL3, 13, 0}, {"GP: a near JMP beyond 64 KiB", "\x66\xe9\x00\x00\x01\x00", 6, 0, 13, 0},
+		{"GP: CLTS", "\x0f\x06", 2, IOPL3, 13, 0}, {"GP: a far JMP beyond 64 KiB", "\x66\xea\x00\x00\x01\x00\x00\x80", 8, 0, 13, 0},
+		{"GP: a far RET beyond 64 KiB", "\x66\x68\x00\x80\x00\x00\x66\x68\x00\x00\x01\x00\x66\xcb", 14, 0, 13, 12},
+		{"GP: an IRET beyond 64 KiB", "\x66\x6a\x02\x66\x68\x00\x80\x00\x00\x66\x68\x00\x00\x01\x00\x66\xcf", 17, IOPL3, 13, 15},
+		{"IRET at IOPL 3", "\x9c\x0e\x68\x08\x00\xcf\x90\x90\xcc", 9, IOPL3, 3, 9},
+		{"a far RET by a stack that wraps", "\xbc\xfe\xff\xcb\x90\x90\x90\x90\x90\xcc", 10, 0, 3, 10},
+		{"GP: a near JMP beyond 64 KiB", "\x66\xe9\x00\x00\x01\x00", 6, 0, 13, 0},
 	};
 
 	idt[0x2f] |= 3ull << 45;
 	idt[3] |= 3ull << 45;
+	*(volatile uint16_t *)0x9fffe = 9;
+	*(volatile uint16_t *)0x90000 = 0x8000;
 	for (unsigned k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
 		v86(t[k].code, t[k].n, t[k].iopl);
 		check(t[k].name, last.vector, t[k].vector);
