@@ -30,10 +30,13 @@ mkdir -p "$1/cache/debs"
 cd "$1"
 dir=$PWD
 
-quietly() { # LOG COMMAND...: the end of the log is shown if the command fails
+# quietly LOG COMMAND...: in a subshell that ends at its first error (in the background: `set -e` means nothing in a
+# condition); the end of the log is shown then.
+quietly() {
 	log=$dir/cache/$1.log
 	shift
-	"$@" >"$log" 2>&1 </dev/null || {
+	(set -e; "$@") >"$log" 2>&1 </dev/null &
+	wait $! || {
 		tail -n 15 "$log" >&2
 		echo "failed: $*" >&2
 		exit 1
@@ -74,8 +77,7 @@ prune() {
 			esac
 		done
 	)
-	chroot . python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3.11 || exit 1
-	cd "$dir"
+	chroot . python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3.11
 }
 
 # Not compressed: the kernel's unpacking would be a third of the shorter runs.
@@ -181,9 +183,9 @@ make_more() {
 	rm -rf more
 	mkdir more
 	fetch_sources
-	(quietly gmp build_gmp)
-	(quietly openssl build_openssl)
-	(quietly stress add_stress)
+	quietly gmp build_gmp
+	quietly openssl build_openssl
+	quietly stress add_stress
 	archive more.cpio more
 }
 
