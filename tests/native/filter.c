@@ -19,6 +19,9 @@ static const char *operation(const struct nat_host *h, const struct cv_insn *i, 
 	case CV_OP_rdpmc: return "allowed where Linux lets it";
 	case CV_OP_xgetbv: return "XCR0 is the host's";
 	case CV_OP_lsl: case CV_OP_lar: return "segments of the kernel's own differ";
+	case CV_OP_xsave: case CV_OP_xsavec: case CV_OP_xsaveopt: case CV_OP_xrstor:
+		return i->base == CV_RAX || i->index == CV_RAX || i->base == CV_RDX || i->index == CV_RDX ?
+			"its address is its mask of components" : NULL;
 	case CV_OP_rdfsbase: case CV_OP_rdgsbase: case CV_OP_wrfsbase: case CV_OP_wrgsbase:
 		return h->fsgsbase ? NULL : "the kernel doesn't allow it";
 	case CV_OP_rcpps: case CV_OP_rcpss: case CV_OP_rsqrtps: case CV_OP_rsqrtss:

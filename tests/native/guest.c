@@ -295,7 +295,7 @@ static bool delivered(const struct cv_vcpu_state *s)
 
 static bool at_end(const struct nat_encoding *e, uint64_t rip)
 {
-	return rip == e->rip + e->len || rip == NAT_LANDING || rip == NAT_LANDING32;
+	return rip == e->rip + e->len || rip == (e->mode == 64 ? NAT_LANDING : NAT_LANDING32);
 }
 
 void nat_guest_run(struct nat_guest *g, const struct nat_encoding *e, const struct nat_case *c, struct nat_state *out,

@@ -114,7 +114,7 @@ static void all(struct run *r)
 	double start = seconds(), shown = start, took;
 
 	/* A slot belongs to a number, so that a case is the same whatever runs before it. */
-	while (e < end && r->failures < r->o.max_failures) {
+	while (e < end && r->failures < r->o.max_failures && !(r->o.seconds && seconds() - start > (double)r->o.seconds)) {
 		unsigned n = end - e < NAT_ENCODINGS ? (unsigned)(end - e) : NAT_ENCODINGS;
 
 		one_batch(r, e, n);
@@ -153,7 +153,7 @@ static void summary(const struct run *r)
 static void usage(void)
 {
 	fputs("usage: native [--seed N] [--cases N] [--first N] [--only OPERATION] [--mode 64|32] [--features v2|all]\n"
-	      "              [--max-failures N] [--verbose] [--progress]\n", stderr);
+	      "              [--max-failures N] [--seconds N] [--verbose] [--progress]\n", stderr);
 	exit(2);
 }
 
@@ -161,7 +161,8 @@ static void parse(struct nat_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"first", 1, NULL, 'f'}, {"only", 1, NULL, 'o'}, {"mode", 1, NULL, 'm'},
-		{"max-failures", 1, NULL, 'x'}, {"verbose", 0, NULL, 'v'}, {"progress", 0, NULL, 'p'}, {"features", 1, NULL, 'F'}, {0},
+		{"max-failures", 1, NULL, 'x'}, {"verbose", 0, NULL, 'v'}, {"progress", 0, NULL, 'p'}, {"features", 1, NULL, 'F'},
+		{"seconds", 1, NULL, 't'}, {0},
 	};
 	int c;
 
@@ -173,6 +174,7 @@ static void parse(struct nat_options *o, int argc, char **argv)
 		case 'o': o->only = optarg; break;
 		case 'm': o->mode = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'x': o->max_failures = strtoull(optarg, NULL, 0); break;
+		case 't': o->seconds = strtoull(optarg, NULL, 0); break;
 		case 'v': o->verbose = true; break;
 		case 'p': o->progress = true; break;
 		case 'F': o->features = !strcmp(optarg, "v2") ? CV_FEATURES_V2 : CV_FEATURES_ALL; break;

@@ -108,7 +108,7 @@ struct nat_host {
 void nat_host_ask(struct nat_host *h);
 
 struct nat_options {
-	uint64_t seed, first, cases, max_failures;
+	uint64_t seed, first, cases, max_failures, seconds /* 0: as long as it takes */;
 	const char *only;
 	unsigned mode; /* 0: both */
 	bool verbose, progress;

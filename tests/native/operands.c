@@ -101,7 +101,8 @@ static uint32_t random_mxcsr(struct nat_rng *r)
 	return v;
 }
 
-static void random_vectors(struct nat_case *c, struct nat_rng *r, enum nat_flavour f, bool avx)
+/* images: what is in its initial state is the processor's own tracking, and would be seen. */
+static void random_vectors(struct nat_case *c, struct nat_rng *r, enum nat_flavour f, bool avx, bool images)
 {
 	uint8_t *x = c->in.x;
 	uint32_t mxcsr = random_mxcsr(r), mask = 0xffff;
@@ -116,7 +117,7 @@ static void random_vectors(struct nat_case *c, struct nat_rng *r, enum nat_flavo
 	x[XS_HEADER] = avx ? 7 : 3;
 	if (avx)
 		nat_fill(r, x + XS_YMM, 256, f);
-	if (avx && nat_chance(r, 12))
+	if (avx && nat_chance(r, 12) && !images)
 		x[XS_HEADER] &= (uint8_t)nat_rnd(r); /* parts in their initial state */
 }
 
@@ -457,6 +458,11 @@ static void fit_memory(struct nat_case *c, const struct nat_encoding *e, const s
 	}
 }
 
+static bool stores_image(const struct nat_encoding *e)
+{
+	return e->insn[0].op == CV_OP_xsave || e->insn[0].op == CV_OP_xsavec || e->insn[0].op == CV_OP_xsaveopt;
+}
+
 static bool is_string(const struct cv_insn *i)
 {
 	return i->op == CV_OP_movs || i->op == CV_OP_cmps || i->op == CV_OP_stos || i->op == CV_OP_lods || i->op == CV_OP_scas ||
@@ -481,8 +487,11 @@ void nat_operands(struct nat_case *c, const struct nat_encoding *e, const struct
 		c->in.fsbase = nat_below(r, 8) ? FS_BASE : 0;
 		c->in.gsbase = nat_below(r, 8) ? GS_BASE : 0x7ffffffff000;
 	}
+	if (e->mode == 32)
+		for (unsigned k = 0; k < 16; k++)
+			c->in.gpr[k] = (uint32_t)c->in.gpr[k];
 	random_x87(c, r);
-	random_vectors(c, r, nat_flavour_of(&e->insn[e->n - 1]), h->avx);
+	random_vectors(c, r, nat_flavour_of(&e->insn[e->n - 1]), h->avx, stores_image(e));
 	/* The last instruction's wishes first: the first one's win. */
 	for (unsigned k = 0; k < e->n; k++)
 		rip += e->insn[k].len;
@@ -497,4 +506,7 @@ void nat_operands(struct nat_case *c, const struct nat_encoding *e, const struct
 		fit_stack(c, i, r, e);
 		rip -= i->len;
 	}
+	if (e->mode == 32)
+		for (unsigned k = 0; k < 8; k++)
+			c->in.gpr[k] = (uint32_t)c->in.gpr[k];
 }

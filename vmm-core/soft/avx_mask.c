@@ -47,9 +47,17 @@ static void with_mmu(struct soft_cpu *c, unsigned mmu)
 /* The selected bytes (by bit) of n, each run of them by itself; the others are zero. */
 static bool load_runs(struct soft_cpu *c, const struct cv_insn *i, uint32_t selected, unsigned n, uint8_t b[32])
 {
-	uint64_t off = soft_ea(c, i);
+	uint64_t off = soft_ea(c, i), linear;
+	unsigned first, last;
 
 	memset(b, 0, 32);
+	if (!selected)
+		return true;
+	first = (unsigned)__builtin_ctz(selected);
+	last = 31 - (unsigned)__builtin_clz(selected);
+	/* That all of them are addresses is asked before any is read. */
+	if (c->mode == 64 && !soft_linear(c, i, i->seg, wrap(i, off + first), last - first + 1, SOFT_READ, &linear))
+		return false;
 	for (unsigned k = 0, run; k < n; k += run) {
 		bool on = selected >> k & 1;
 

@@ -132,17 +132,16 @@ H(pusha)
 
 H(popa)
 {
-	u64 sp = c->s.gpr[CV_RSP], v[8];
+	u64 sp = c->s.gpr[CV_RSP];
 
+	/* One after the other, and a fault leaves those loaded that come before it: so do processors. */
 	for (unsigned k = 0; k < 8; k++) {
 		if (!stack_load(c, i, sp + k * i->osize, i->osize))
 			return;
-		v[k] = c->ld;
+		if (7 - k != CV_RSP)
+			put_reg(c, 7 - k, i->osize, c->ld);
 	}
 	stack_set(c, sp + 8u * i->osize);
-	for (unsigned k = 0; k < 8; k++)
-		if (7 - k != CV_RSP)
-			put_reg(c, 7 - k, i->osize, v[k]);
 	SOFT_NEXT(c, i);
 }
 

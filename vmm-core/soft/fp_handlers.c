@@ -135,12 +135,16 @@ bool fp_store_runs(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, co
 	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX;
 	const uint8_t *b = p;
 	unsigned first, last;
+	uint64_t linear;
 
 	if (!mask)
 		return true;
 	first = (unsigned)__builtin_ctz(mask);
 	last = 31 - (unsigned)__builtin_clz(mask);
-	if (!soft_probe_store(c, i, i->seg, (off + first) & low, last - first + 1))
+	if (c->mode == 64 && !soft_linear(c, i, i->seg, (off + first) & low, last - first + 1, SOFT_WRITE, &linear))
+		return false;
+	/* Asked for by its first and its last byte that are stored: a fault on a second page is at the latter. */
+	if (!soft_probe_store(c, i, i->seg, (off + first) & low, 1) || !soft_probe_store(c, i, i->seg, (off + last) & low, 1))
 		return false;
 	for (unsigned k = first, n; k <= last; k += n) {
 		bool on = mask >> k & 1;

@@ -63,7 +63,8 @@ static bool segment_allows(const struct soft_cpu *c, const struct cv_seg *s, uin
 	}
 	if ((s->ar & 0xc) == 4) /* expand-down */
 		return off > s->limit && last <= (s->ar & CV_AR_DB ? UINT32_MAX : 0xffffu);
-	return last <= s->limit;
+	/* A segment of 4 GiB has no end: an access across it goes on at its beginning, as on Intel's processors. */
+	return last <= s->limit || s->limit == UINT32_MAX;
 }
 
 /* SDM 3A table 6-7, told by the operand's size; of sizes that aren't here nothing is asked. */

@@ -130,7 +130,8 @@ static void write_base(struct soft_cpu *c, const struct cv_insn *i, unsigned seg
 
 	if (!fsgsbase_allowed(c, i))
 		return;
-	if (!canonical_base(c, v)) {
+	/* By the paging in use: processors that have 5-level paging take no 57-bit address here while it is off. */
+	if (!soft_canonical(c, v)) {
 		raise_gp0(c, i);
 		return;
 	}
