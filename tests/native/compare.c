@@ -7,7 +7,7 @@
 
 #define ALL_FLAGS (CV_FLAGS_ARITH | CV_FLAG_DF | CV_FLAG_TF | CV_FLAG_IF | CV_FLAG_IOPL | CV_FLAG_NT | CV_FLAG_RF | CV_FLAG_AC | CV_FLAG_ID)
 
-enum { FSW_C1 = 0x200, FSW_PE = 0x20, FSW_ES = 0x80, FSW_B = 0x8000 };
+enum { FSW_C1 = 0x200, FSW_UE = 0x10, FSW_PE = 0x20, FSW_ES = 0x80, FSW_B = 0x8000 };
 
 static const struct cv_insn *last(const struct nat_encoding *e)
 {
@@ -19,9 +19,12 @@ static bool is_alone(const struct nat_encoding *e, enum cv_op op)
 	return e->n == 1 && e->insn[0].op == op;
 }
 
-/* What Linux does to a fault before a program sees it. */
+/* What Linux does to a fault before a program sees it; and a null selector in FS or GS is plain zero after it ran another program. */
 static void as_linux_tells(struct nat_state *s)
 {
+	for (unsigned k = CV_FS; k <= CV_GS; k++)
+		if (s->sel[k] < 4)
+			s->sel[k] = 0;
 	if (s->vector != 14)
 		s->cr2 = 0;
 	else if (s->cr2 >= 0x7ffffffff000)
@@ -86,7 +89,7 @@ static bool neighbours(const uint8_t *a, const uint8_t *b)
 	memcpy(&mb, b, 8);
 	memcpy(&ea, a + 8, 2);
 	memcpy(&eb, b + 8, 2);
-	if (ea == eb)
+	if (ea == eb || ((ea ^ eb) == 1 && ((ea | eb) & 0x7fff) == 1)) /* denormals have the exponent of the least normals */
 		return ma - mb + 1 <= 2;
 	/* Across a power of two. */
 	return (uint16_t)(ea - eb + 1) <= 2 && ma + mb == UINT64_MAX + (1ull << 63);
@@ -98,7 +101,7 @@ static bool nearly_same_x87(uint8_t *a, const uint8_t *b)
 
 	if (status & FSW_PE)
 		memcpy(a + XS_FOP, b + XS_FOP, 2); /* where it isn't masked */
-	if (status & ~(FSW_C1 | FSW_PE | (status & FSW_PE ? FSW_ES | FSW_B : 0u)))
+	if (status & ~(FSW_C1 | FSW_PE | FSW_UE | (status & FSW_PE ? FSW_ES | FSW_B : 0u)))
 		return false;
 	memcpy(a + XS_FSW, b + XS_FSW, 2);
 	for (unsigned k = 0; k < 8; k++)

@@ -278,6 +278,9 @@ static bool append(struct nat_encoding *e, struct nat_rng *r, const struct nat_h
 		return false;
 	if (nat_filter(h, b.b, i, result, e->mode) || (row && nat_alone((enum cv_op)i->op)))
 		return false;
+	/* What another maker's processor leaves undefined must not go into what follows. */
+	if (row && !h->intel && nat_undefined_flags(i))
+		return false;
 	e->result = result;
 	if (result != CV_DECODE_OK)
 		i->len = 15;
@@ -304,7 +307,7 @@ void nat_generate(struct nat_encoding *e, const struct nat_host *h, const struct
 
 	memset(e, 0, sizeof(*e));
 	e->number = number;
-	e->mode = o->mode ? o->mode : 64;
+	e->mode = o->mode ? o->mode : number % 10 == 9 ? 32 : 64;
 	e->rip = place(&r, slot);
 	if (o->only)
 		want = 1;

@@ -110,7 +110,7 @@ void nat_host_ask(struct nat_host *h);
 struct nat_options {
 	uint64_t seed, first, cases, max_failures, seconds /* 0: as long as it takes */;
 	const char *only;
-	unsigned mode; /* 0: both */
+	unsigned mode; /* 64, 32, or 0: both, 32 for one encoding in ten */
 	bool verbose, progress;
 	uint64_t features; /* ~0: all that the host has */
 };

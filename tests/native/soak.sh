@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# soak.sh [CASES] [SEED]: the host-CPU oracle over many cases (default: a thousand million), one process a processor; both 64-bit and,
+# soak.sh [CASES] [SEED]: the host-CPU oracle over many cases (default: a thousand million), one process a processor; 64-bit code and,
 # for a tenth of them, 32-bit code. Writes the result to soak.txt in the current folder, and progress to the terminal.
-# NATIVE names the program, JOBS the number of processes, SECONDS_MAX how long each of the two parts may take at most.
+# NATIVE names the program, JOBS the number of processes, SECONDS_MAX after how long to stop.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cases=${1:-1000000000} seed=${2:-$(date +%Y%m%d)}
@@ -15,19 +15,16 @@ limit=${SECONDS_MAX:+--seconds $SECONDS_MAX}
 }
 work=$(mktemp -d "${TMPDIR:-/tmp}/cv-soak-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-each=$((cases / 10 * 9 / JOBS)) each32=$((cases / 10 / JOBS))
+each=$((cases / JOBS))
 start=$(date +%s)
 pids= progress=
 [ -t 2 ] && progress=--progress
 k=0
 while [ "$k" -lt "$JOBS" ]; do
-	first=$((k * each / 32 * 32)) first32=$((k * each32 / 32 * 32))
+	first=$((k * each / 32 * 32)) # a whole encoding
 	{
 		status=0
-		nice "$NATIVE" --mode 64 --seed "$seed" --first "$first" --cases "$each" --max-failures 100 $limit $progress \
-			>"$work/64-$k" || status=1
-		nice "$NATIVE" --mode 32 --seed "$seed" --first "$first32" --cases "$each32" --max-failures 100 $limit \
-			>"$work/32-$k" || status=1
+		nice "$NATIVE" --seed "$seed" --first "$first" --cases "$each" --max-failures 100 $limit $progress >"$work/out-$k" || status=1
 		echo "$status" >"$work/status-$k"
 	} &
 	pids="$pids $!"
@@ -39,7 +36,7 @@ for pid in $pids; do
 done
 {
 	echo "Host: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $JOBS processes, $(($(date +%s) - start)) s"
-	cat "$work"/64-* "$work"/32-*
+	cat "$work"/out-*
 } >soak.txt
 grep -h '^seed' soak.txt
 cat "$work"/status-* | grep -q 1 && {

@@ -16,7 +16,7 @@
 static inline bool host_is_intel(void)
 {
 	const char *told = getenv("CV_TEST_VENDOR");
-	unsigned a, b, c, d;
+	unsigned a = 0, b = 0, c = 0, d = 0;
 
 	if (told)
 		return !strcmp(told, "intel");
