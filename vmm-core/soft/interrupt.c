@@ -309,16 +309,21 @@ static void note_exception(struct soft_cpu *c, enum soft_event_type type, int ve
 		c->s.cr2 = c->fault.cr2;
 }
 
+/* The cause bits say what happened this time; BD, BS and BT stay until software clears them. */
+static void move_causes_to_dr6(struct soft_cpu *c)
+{
+	if (c->s.pending_db)
+		c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
+	c->s.pending_db = 0;
+}
+
 static void note_delivered(struct soft_cpu *c, enum soft_event_type type, int vector)
 {
 	if (type == SOFT_EV_EXCEPTION && vector == EXC_DB) {
-		/* The cause bits say what happened this time; BD, BS and BT stay until software clears them. */
-		if (c->s.pending_db)
-			c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
+		move_causes_to_dr6(c);
 		c->s.dr[6] |= DR6_FIXED;
 		c->s.dr[7] &= ~(uint64_t)DR7_GD;
 		c->s.debugctl &= ~(uint64_t)CV_DEBUGCTL_BTF;
-		c->s.pending_db = 0;
 	}
 	if (type == SOFT_EV_NMI)
 		c->s.nmi_blocked = true;
@@ -406,8 +411,6 @@ void sys_op_into(struct soft_cpu *c, const struct cv_insn *i)
 void sys_op_int1(struct soft_cpu *c, const struct cv_insn *i)
 {
 	software_interrupt(c, i, SOFT_EV_INT1, EXC_DB);
-	if (c->fault.vector < 0 && c->s.pending_db) {
-		c->s.dr[6] = (c->s.dr[6] & ~0xfull) | c->s.pending_db;
-		c->s.pending_db = 0;
-	}
+	if (c->fault.vector < 0)
+		move_causes_to_dr6(c);
 }
