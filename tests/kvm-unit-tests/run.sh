@@ -8,7 +8,7 @@ usage() {
 	cat <<-END
 	Usage: run.sh [-b 64|32] [-l LIST] [-o FILE] [-q] [-r] [-t NAME] DIR
 	Runs the kvm-unit-tests in DIR (*.flat, else *.elf): one line a test, and a Markdown table at the end.
-	  -b 64|32   of which build DIR is (default: as DIR/*.elf say, else 64)
+	  -b 64|32   of which build DIR is (default: as DIR/*.elf or DIR/taskswitch.flat say, else 64)
 	  -l LIST    which tests, and how (default: the list beside this script)
 	  -o FILE    the table goes there instead of to standard output
 	  -q         run the same under QEMU (TCG), too: its verdict stands beside ours
@@ -46,8 +46,9 @@ dir=$1
 suffix=flat
 ls "$dir"/*.flat >/dev/null 2>&1 || suffix=elf
 ls "$dir"/*.$suffix >/dev/null 2>&1 || refuse "$dir: holds no .flat and no .elf file"
-if [ -z "$bits" ]; then # the class of an ELF file is its fifth byte
+if [ -z "$bits" ]; then # the class of an ELF file is its fifth byte; only the i386 build has a taskswitch
 	bits=64
+	[ ! -e "$dir/taskswitch.$suffix" ] || bits=32
 	for elf in "$dir"/*.elf; do
 		[ ! -r "$elf" ] || [ "$(od -An -tu1 -j4 -N1 "$elf" | tr -d ' ')" != 1 ] || bits=32
 		break
