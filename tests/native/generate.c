@@ -255,6 +255,20 @@ static void steer(uint8_t *code, const struct bytes *o, const struct cv_insn *i,
 
 /* --- One instruction --- */
 
+/* What a program may never do: seldom, as a signal takes longer than all the rest of a case. */
+static bool always_faults(enum cv_op op)
+{
+	switch (op) {
+	case CV_OP_in: case CV_OP_out: case CV_OP_ins: case CV_OP_outs: case CV_OP_hlt: case CV_OP_cli: case CV_OP_sti: case CV_OP_clts:
+	case CV_OP_lgdt: case CV_OP_lidt: case CV_OP_lldt: case CV_OP_ltr: case CV_OP_lmsw: case CV_OP_mov_from_cr: case CV_OP_mov_to_cr:
+	case CV_OP_mov_from_dr: case CV_OP_mov_to_dr: case CV_OP_invlpg: case CV_OP_invd: case CV_OP_wbinvd: case CV_OP_rdmsr:
+	case CV_OP_wrmsr: case CV_OP_sysret: case CV_OP_sysexit: case CV_OP_swapgs: case CV_OP_xsetbv: case CV_OP_clac: case CV_OP_stac:
+	case CV_OP_invpcid: case CV_OP_int: case CV_OP_int1: case CV_OP_int3: case CV_OP_ud:
+		return true;
+	default: return false;
+	}
+}
+
 /* Appends one instruction to e; false: not this one. */
 static bool append(struct nat_encoding *e, struct nat_rng *r, const struct nat_host *h, const struct nat_options *o, bool row)
 {
@@ -271,7 +285,7 @@ static bool append(struct nat_encoding *e, struct nat_rng *r, const struct nat_h
 	if (result == CV_DECODE_OK) {
 		steer(b.b, &b, i, r, e->rip + e->len, e->len, e->mode);
 		result = cv_decode(b.b, 15, e->mode, features, i);
-	} else if (o->only || row || nat_below(r, 6)) {
+	} else if (o->only || row || nat_below(r, 12)) {
 		return false; /* few of these are enough */
 	}
 	if (o->only && (result != CV_DECODE_OK || strcmp(cv_op_name((enum cv_op)i->op), o->only)))
@@ -280,6 +294,8 @@ static bool append(struct nat_encoding *e, struct nat_rng *r, const struct nat_h
 		return false;
 	/* What another maker's processor leaves undefined must not go into what follows. */
 	if (row && !h->intel && nat_undefined_flags(i))
+		return false;
+	if (!o->only && result == CV_DECODE_OK && always_faults((enum cv_op)i->op) && nat_below(r, 8))
 		return false;
 	e->result = result;
 	if (result != CV_DECODE_OK)

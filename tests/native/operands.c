@@ -55,7 +55,7 @@ static void patch64(struct nat_case *c, uint64_t addr, uint64_t v)
 
 /* --- Floating point --- */
 
-static void random_x87(struct nat_case *c, struct nat_rng *r)
+static void random_x87(struct nat_case *c, struct nat_rng *r, bool x87)
 {
 	uint8_t *x = c->in.x;
 	uint16_t fcw = 0x37f, fsw = (uint16_t)(nat_rnd(r) & 0x7f00);
@@ -82,7 +82,9 @@ static void random_x87(struct nat_case *c, struct nat_rng *r)
 	memcpy(x + XS_FDP, &pointers, 8);
 	x[XS_FOP] = (uint8_t)pointers;
 	x[XS_FOP + 1] = (uint8_t)(pointers >> 8 & 7);
-	nat_fill(r, x + XS_ST, 128, NAT_AS_EXTENDED);
+	nat_fill_again(r, x + XS_ST, 128, NAT_AS_EXTENDED);
+	if (x87)
+		nat_fill(r, x + XS_ST, 32, NAT_AS_EXTENDED);
 }
 
 static uint32_t random_mxcsr(struct nat_rng *r)
@@ -111,14 +113,36 @@ static void random_vectors(struct nat_case *c, struct nat_rng *r, enum nat_flavo
 	memcpy(x + XS_MXCSR + 4, &mask, 4);
 	if (nat_chance(r, 6))
 		f = (enum nat_flavour)nat_below(r, NAT_FLAVOURS);
-	nat_fill(r, x + XS_XMM, 256, f);
+	nat_fill_again(r, x + XS_XMM, 256, f);
 	memset(x + 416, 0, 512 + 64 - 416);
 	memset(x + XS_HEADER, 0, 64);
 	x[XS_HEADER] = avx ? 7 : 3;
 	if (avx)
-		nat_fill(r, x + XS_YMM, 256, f);
+		nat_fill_again(r, x + XS_YMM, 256, f);
 	if (avx && nat_chance(r, 12) && !images)
 		x[XS_HEADER] &= (uint8_t)nat_rnd(r); /* parts in their initial state */
+}
+
+static void random_vector(struct nat_case *c, struct nat_rng *r, unsigned n, enum nat_flavour f, bool avx)
+{
+	nat_fill(r, c->in.x + XS_XMM + 16 * (n & 15), 16, f);
+	if (avx)
+		nat_fill(r, c->in.x + XS_YMM + 16 * (n & 15), 16, f);
+}
+
+/* The registers that an instruction names get operands of its own, if it is one of vectors. */
+static void random_named(struct nat_case *c, struct nat_rng *r, const struct cv_insn *i, bool avx)
+{
+	enum nat_flavour f = nat_flavour_of(i);
+	bool vector = i->vex || i->opcode < 0x40 || (i->opcode >= 0x50 && i->opcode < 0x80) || i->opcode >= 0xc2;
+
+	if (!vector || i->op == CV_OP_none || nat_chance(r, 4))
+		return;
+	random_vector(c, r, i->reg, f, avx);
+	if (i->mod == 3)
+		random_vector(c, r, i->rm, f, avx);
+	if (i->vex)
+		random_vector(c, r, i->vvvv, f, avx);
 }
 
 /* --- Where memory operands lie --- */
@@ -128,7 +152,7 @@ static uint64_t target(struct nat_rng *r, unsigned n)
 {
 	uint64_t middle = NAT_DATA + 0x200 + nat_below(r, 0x700), align = n ? n : 16;
 
-	switch (nat_below(r, 40)) {
+	switch (nat_below(r, 60)) {
 	case 0: return NAT_DATA + NAT_PAGE - 1 - nat_below(r, n + 8);	      /* across pages */
 	case 1: return NAT_DATA + NAT_RW_SIZE - 1 - nat_below(r, n + 8);      /* into what can't be written */
 	case 2: return NAT_DATA + NAT_RW_SIZE + nat_below(r, NAT_PAGE);
@@ -290,10 +314,10 @@ static void fill_operand(struct nat_case *c, const struct cv_insn *i, uint64_t a
 	case CV_OP_mov_to_sreg: case CV_OP_verr: case CV_OP_verw: patch64(c, at, selector(r)); return;
 	default: break;
 	}
-	p = patch(c, at, 48);
+	p = patch(c, at, 32);
 	if (!p)
 		return;
-	nat_fill(r, p, 48, nat_chance(r, 8) ? (enum nat_flavour)nat_below(r, NAT_FLAVOURS) : nat_flavour_of(i));
+	nat_fill(r, p, 32, nat_chance(r, 8) ? (enum nat_flavour)nat_below(r, NAT_FLAVOURS) : nat_flavour_of(i));
 	if (i->op == CV_OP_fldcw || i->op == CV_OP_fldenv || i->op == CV_OP_frstor) {
 		/* Mostly a control word with its exceptions masked, or nothing else would be seen afterwards. */
 		if (nat_below(r, 3))
@@ -490,7 +514,7 @@ void nat_operands(struct nat_case *c, const struct nat_encoding *e, const struct
 	if (e->mode == 32)
 		for (unsigned k = 0; k < 16; k++)
 			c->in.gpr[k] = (uint32_t)c->in.gpr[k];
-	random_x87(c, r);
+	random_x87(c, r, nat_flavour_of(&e->insn[e->n - 1]) == NAT_AS_EXTENDED);
 	random_vectors(c, r, nat_flavour_of(&e->insn[e->n - 1]), h->avx, stores_image(e));
 	/* The last instruction's wishes first: the first one's win. */
 	for (unsigned k = 0; k < e->n; k++)
@@ -498,6 +522,7 @@ void nat_operands(struct nat_case *c, const struct nat_encoding *e, const struct
 	for (unsigned k = e->n; k-- > 0;) {
 		const struct cv_insn *i = &e->insn[k];
 
+		random_named(c, r, i, h->avx);
 		fit_registers(c, i, r, e, h);
 		if (is_string(i))
 			fit_string(c, i, r, e->mode);

@@ -11,6 +11,8 @@ uint64_t nat_integer(struct nat_rng *r);
 void nat_extended(struct nat_rng *r, uint8_t p[10]);
 /* Fills n bytes, a multiple of 16. */
 void nat_fill(struct nat_rng *r, uint8_t *p, unsigned n, enum nat_flavour f);
+/* The same from a store of such operands, which is quicker: for what an instruction doesn't name. */
+void nat_fill_again(struct nat_rng *r, uint8_t *p, unsigned n, enum nat_flavour f);
 enum nat_flavour nat_flavour_of(const struct cv_insn *i);
 
 #endif
