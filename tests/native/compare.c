@@ -117,19 +117,26 @@ static bool touched_private(const struct nat_state *engine)
 }
 
 /*
- * Where FXSAVE and XSAVE store what isn't state: MXCSR_MASK (which MXCSR bits the model has), the reserved bytes beside the x87's
- * registers, and those that software may use.
+ * Which byte of a state image a CPU touches first is its own affair: CR2 of a page fault there is any byte of the page that
+ * isn't mapped.
  */
-static bool same_image(const struct nat_host *h, const struct nat_encoding *e, const struct nat_case *c, const uint8_t *a,
-		       const uint8_t *b)
+static bool moves_image(enum cv_op op)
 {
-	(void)h;
-	(void)e;
-	(void)c;
-	return !memcmp(a, b, NAT_RW_SIZE);
+	switch (op) {
+	case CV_OP_fxsave: case CV_OP_fxrstor: case CV_OP_xsave: case CV_OP_xsavec: case CV_OP_xsaveopt: case CV_OP_xrstor:
+	case CV_OP_fnsave: case CV_OP_frstor:
+		return true;
+	default: return false;
+	}
 }
 
-enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding *e, const struct nat_case *c, struct nat_state *native,
+static void as_pages(struct nat_state *native, const struct nat_state *engine)
+{
+	if (native->vector == 14 && engine->vector == 14 && (native->cr2 ^ engine->cr2) < 4096)
+		native->cr2 = engine->cr2;
+}
+
+enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding *e, struct nat_state *native,
 			     struct nat_state *engine, const uint8_t *native_mem, const uint8_t *engine_mem, const char **why)
 {
 	uint64_t flags = ALL_FLAGS & ~(h->intel ? 0 : nat_undefined_flags(last(e)));
@@ -144,7 +151,9 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 	as_linux_tells(engine);
 	if (e->mode == 32)
 		as_32_bits(native, engine);
-	memory = same_image(h, e, c, native_mem, engine_mem);
+	if (moves_image((enum cv_op)last(e)->op))
+		as_pages(native, engine);
+	memory = !memcmp(native_mem, engine_mem, NAT_RW_SIZE);
 	rest = same_rest(h, e, native, engine, flags);
 	x87 = same_x87(native->x, engine->x);
 	vectors = same_vectors(h, native->x, engine->x);

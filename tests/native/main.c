@@ -60,7 +60,7 @@ static void judge(struct run *r, const struct nat_encoding *e, struct nat_case *
 	r->done++;
 	r->by_op[op]++;
 	r->faulted += c->out.vector >= 0;
-	switch (nat_compare(&r->h, e, c, &c->out, &engine, c->out_mem, mem, &why)) {
+	switch (nat_compare(&r->h, e, &c->out, &engine, c->out_mem, mem, &why)) {
 	case NAT_SAME: break;
 	case NAT_EXCUSED: note_excuse(r, why); break;
 	case NAT_DIFFERENT:

@@ -181,7 +181,7 @@ void nat_guest_run(struct nat_guest *g, const struct nat_encoding *e, const stru
 /* --- compare.c --- */
 enum nat_verdict { NAT_SAME, NAT_EXCUSED, NAT_DIFFERENT };
 /* why: of what is excused. Both outcomes are made alike first where they tell the same thing in two ways. */
-enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding *e, const struct nat_case *c,
+enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding *e,
 			     struct nat_state *native, struct nat_state *engine, const uint8_t *native_mem,
 			     const uint8_t *engine_mem, const char **why);
 uint64_t nat_undefined_flags(const struct cv_insn *i); /* undefined.c */
