@@ -168,7 +168,7 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		*why = "an illegal instruction that isn't all there or too long: a fault of its end, or #UD of its beginning";
 		return NAT_EXCUSED;
 	}
-	if (is_alone(e, CV_OP_iret) && native->vector >= 13 && engine->vector >= 12 && engine->vector <= 14 && memory && vectors && x87) {
+	if (is_alone(e, CV_OP_iret) && native->vector >= 13 && engine->vector >= 12 && engine->vector <= 17 && memory && vectors && x87) {
 		*why = "IRET: which of two faults on the frame comes first";
 		return NAT_EXCUSED;
 	}

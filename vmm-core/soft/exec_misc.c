@@ -102,11 +102,16 @@ H(bound)
 	if (!soft_slow_load(c, i, la, i->seg, n))
 		return;
 	low = n == 2 ? (s16)c->ld : (s32)c->ld;
+	v = n == 2 ? (s16)REG16 : (s32)REG32;
+	/* Processors compare with the lower bound before they read the upper one. */
+	if (v < low) {
+		soft_raise(c, i, EXC_BR);
+		return;
+	}
 	if (!soft_slow_load(c, i, (u32)(la + n), i->seg, n))
 		return;
 	high = n == 2 ? (s16)c->ld : (s32)c->ld;
-	v = n == 2 ? (s16)REG16 : (s32)REG32;
-	if (v < low || v > high) {
+	if (v > high) {
 		soft_raise(c, i, EXC_BR);
 		return;
 	}
