@@ -763,7 +763,8 @@ struct fp80 fp80_rem(struct fp_env *e, struct fp80 a, struct fp80 b, bool ieee, 
 	note_denormals(e, &x, &y);
 	if (x.kind == FP_ZERO)
 		return a;
+	/* The operand: a denormal is no underflow here, even where that isn't masked. */
 	if (y.kind == FP_INF)
-		return fp80_round(e, 64, x.sign, x.exp, x.sig, 0);
+		return x.exp + BIAS < 1 ? a : make(x.sign, (unsigned)(x.exp + BIAS), x.sig);
 	return rem_finite(e, x, y, ieee, cc);
 }
