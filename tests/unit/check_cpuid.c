@@ -121,6 +121,47 @@ START_TEST(cpuid_osxsave_follows_cr4)
 }
 END_TEST
 
+/* SDM 2A, CPUID: EAX is type, level, self-initialising; EBX ways and line size less one; ECX sets less one. */
+START_TEST(cpuid_cache_leaf_gives_four_levels_and_ends)
+{
+	static const struct {
+		uint32_t type, level, kib;
+	} levels[] = {{1, 1, 32}, {2, 1, 32}, {3, 2, 256}, {3, 3, 8192}};
+
+	for (unsigned k = 0; k < 4; k++) {
+		leaf(4, k);
+		ck_assert_uint_eq(r[0] & 0x1f, levels[k].type);
+		ck_assert_uint_eq(r[0] >> 5 & 7, levels[k].level);
+		ck_assert_uint_eq((r[1] & 0xfff) + 1, 64);
+		ck_assert_uint_eq(((r[1] >> 22) + 1) * 64 * (r[2] + 1), levels[k].kib << 10);
+	}
+	ck_assert_uint_eq(leaf(4, 4)[0] & 0x1f, 0);
+}
+END_TEST
+
+/* SDM 3A 8.9.1: levels until one whose type (ECX 15:8) is 0; ECX 7:0 is always the subleaf asked for. */
+START_TEST(cpuid_topology_leaf_has_one_thread_and_ends)
+{
+	for (unsigned k = 0; k < 4; k++) {
+		leaf(0xb, k);
+		ck_assert_uint_eq(r[2] & 0xff, k);
+		ck_assert_uint_eq(r[2] >> 8, k < 2 ? k + 1 : 0);
+		ck_assert_uint_eq(r[1], k < 2 ? 1 : 0);
+		ck_assert_uint_eq(r[0], 0);
+	}
+}
+END_TEST
+
+START_TEST(cpuid_other_hypervisor_leaves_are_empty)
+{
+	static const uint32_t none[4];
+
+	ck_assert_mem_eq(leaf(0x40000001, 0), none, sizeof(none));
+	ck_assert_mem_eq(leaf(0x4fffffff, 7), none, sizeof(none));
+	ck_assert_uint_eq(leaf(0x40000000, 0)[0], 0x40000000); /* the highest one */
+}
+END_TEST
+
 START_TEST(cpuid_beyond_last_leaf_answers_with_last_leaf)
 {
 	uint32_t last[4];
@@ -465,6 +506,9 @@ int main(void)
 	tcase_add_test(t, cpuid_cr4_mask_agrees_with_features);
 	tcase_add_test(t, cpuid_tsc_leaf_gives_the_clock_rate);
 	tcase_add_test(t, cpuid_osxsave_follows_cr4);
+	tcase_add_test(t, cpuid_cache_leaf_gives_four_levels_and_ends);
+	tcase_add_test(t, cpuid_topology_leaf_has_one_thread_and_ends);
+	tcase_add_test(t, cpuid_other_hypervisor_leaves_are_empty);
 	tcase_add_test(t, cpuid_beyond_last_leaf_answers_with_last_leaf);
 	tcase_add_test(t, cpuid_syscall_is_announced_in_64bit_mode_only);
 	tcase_add_test(t, msr_unknown_and_reserved_are_refused);
