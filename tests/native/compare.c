@@ -31,10 +31,11 @@ static void as_linux_tells(struct nat_state *s)
 		s->error |= 1; /* a program isn't told what of the kernel's half, and the last page below, is mapped */
 }
 
-/* The stub's far jump back to 64-bit code is none of the case's; upper halves of registers aren't seen in 32-bit code. */
-static void as_32_bits(struct nat_state *native, struct nat_state *engine)
+/* The stub's far jump back to 64-bit code is none of the case's; upper halves of registers aren't seen in 32-bit code,
+ * and what becomes of them on the way there isn't defined. */
+static void as_32_bits(struct nat_state *native, struct nat_state *engine, unsigned mode)
 {
-	if (native->vector < 0)
+	if (mode == 32 && native->vector < 0)
 		native->sel[CV_CS] = 0x23;
 	for (unsigned k = 0; k < 8; k++) {
 		native->gpr[k] = (uint32_t)native->gpr[k];
@@ -149,8 +150,8 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 	}
 	as_linux_tells(native);
 	as_linux_tells(engine);
-	if (e->mode == 32)
-		as_32_bits(native, engine);
+	if (e->mode == 32 || (native->sel[CV_CS] == 0x23 && engine->sel[CV_CS] == 0x23))
+		as_32_bits(native, engine, e->mode);
 	if (moves_image((enum cv_op)last(e)->op))
 		as_pages(native, engine);
 	memory = !memcmp(native_mem, engine_mem, NAT_RW_SIZE);

@@ -125,7 +125,9 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 	uint64_t linear;
 
 	*off = soft_ea(c, i);
-	if (!soft_linear(c, i, i->seg, *off, n, access, &linear))
+	linear = *off + (i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
+	/* In 64-bit mode alignment comes before canonical form. */
+	if (c->mode != 64 && !soft_linear(c, i, i->seg, *off, n, access, &linear))
 		return false;
 	if (linear & (align - 1)) {
 		/* With alignment checks on, processors see accesses of four bytes first. */
@@ -135,7 +137,7 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 			raise_gp0(c, i);
 		return false;
 	}
-	return true;
+	return soft_linear(c, i, i->seg, *off, n, access, &linear);
 }
 
 static bool fx_allowed(struct soft_cpu *c, const struct cv_insn *i)
@@ -172,7 +174,8 @@ void sys_op_fxsave(struct soft_cpu *c, const struct cv_insn *i)
 	uint8_t p[LEGACY_SIZE];
 	uint64_t off;
 
-	if (!fx_allowed(c, i) || !image_offset(c, i, 16, 512, SOFT_WRITE, &off))
+	/* Processors ask for the last byte first: a fault tells. */
+	if (!fx_allowed(c, i) || !image_offset(c, i, 16, 512, SOFT_WRITE, &off) || !soft_probe_store(c, i, i->seg, off + 511, 1))
 		return;
 	put_x87(c, i, p);
 	put_mxcsr(c, p);
@@ -188,7 +191,7 @@ void sys_op_fxrstor(struct soft_cpu *c, const struct cv_insn *i)
 	uint64_t off;
 
 	if (!fx_allowed(c, i) || !image_offset(c, i, 16, 512, SOFT_READ, &off) ||
-	    !soft_load(c, i, i->seg, off, p, legacy_size(c)))
+	    !soft_probe_load(c, i, i->seg, off + 511, 1) || !soft_load(c, i, i->seg, off, p, legacy_size(c)))
 		return;
 	if (image_mxcsr(p) & ~MXCSR_MASK) {
 		raise_gp0(c, i);
@@ -293,7 +296,9 @@ static void save(struct soft_cpu *c, const struct cv_insn *i, enum save_how how)
 
 	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_WRITE, &off))
 		return;
-	if (how != COMPACTED && !soft_load64(c, i, i->seg, off + HEADER, &bv))
+	/* What processors ask for first: the header, to be written; XSAVEC its last byte. */
+	if (how == COMPACTED ? !soft_probe_store(c, i, i->seg, off + HEADER + HEADER_SIZE - 1, 1) :
+			       !soft_probe_store(c, i, i->seg, off + HEADER, 8) || !soft_load64(c, i, i->seg, off + HEADER, &bv))
 		return;
 	bv = (bv & ~rfbm) | used;
 	put_x87(c, i, p);
@@ -366,7 +371,9 @@ void sys_op_xrstor(struct soft_cpu *c, const struct cv_insn *i)
 	bool mxcsr;
 	unsigned n;
 
+	/* Of the header, XCOMP_BV is read first: a fault tells. */
 	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_READ, &off) ||
+	    !soft_probe_load(c, i, i->seg, off + HEADER + 8, 8) ||
 	    !soft_load(c, i, i->seg, off + HEADER, p + HEADER, HEADER_SIZE))
 		return;
 	memcpy(&bv, p + HEADER, 8);
