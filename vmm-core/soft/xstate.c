@@ -126,18 +126,26 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 
 	*off = soft_ea(c, i);
 	linear = *off + (i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
-	/* In 64-bit mode alignment comes before canonical form. */
-	if (c->mode != 64 && !soft_linear(c, i, i->seg, *off, n, access, &linear))
+	/* In 64-bit mode alignment comes before canonical form, but not with XSAVEC. */
+	if ((c->mode != 64 || i->op == CV_OP_xsavec) && !soft_linear(c, i, i->seg, *off, n, access, &linear))
 		return false;
 	if (linear & (align - 1)) {
 		/* With alignment checks on, processors see accesses of four bytes first. */
-		if (c->mmu == SOFT_MMU_ALIGN && (linear & 3))
+		if (c->mmu == SOFT_MMU_ALIGN && (linear & 3) && (c->mode != 64 || soft_canonical(c, linear)))
 			soft_raise_error(c, i, EXC_AC, 0);
 		else
 			raise_gp0(c, i);
 		return false;
 	}
 	return soft_linear(c, i, i->seg, *off, n, access, &linear);
+}
+
+/* A part of an image lies within the address size, too. */
+static uint64_t part_at(const struct cv_insn *i, uint64_t off, unsigned k)
+{
+	uint64_t a = off + k;
+
+	return i->asize == 8 ? a : i->asize == 4 ? (uint32_t)a : (uint16_t)a;
 }
 
 static bool fx_allowed(struct soft_cpu *c, const struct cv_insn *i)
@@ -272,10 +280,10 @@ static bool store_parts(struct soft_cpu *c, const struct cv_insn *i, uint64_t of
 			unsigned n)
 {
 	for (unsigned k = 0; k < n; k++)
-		if (!soft_probe_store(c, i, i->seg, off + part[k].at, part[k].n))
+		if (!soft_probe_store(c, i, i->seg, part_at(i, off, part[k].at), part[k].n))
 			return false;
 	for (unsigned k = 0; k < n; k++)
-		if (!soft_store(c, i, i->seg, off + part[k].at, p + part[k].at, part[k].n))
+		if (!soft_store(c, i, i->seg, part_at(i, off, part[k].at), p + part[k].at, part[k].n))
 			return false;
 	return true;
 }
@@ -297,8 +305,8 @@ static void save(struct soft_cpu *c, const struct cv_insn *i, enum save_how how)
 	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_WRITE, &off))
 		return;
 	/* What processors ask for first: the header, to be written; XSAVEC its last byte. */
-	if (how == COMPACTED ? !soft_probe_store(c, i, i->seg, off + HEADER + HEADER_SIZE - 1, 1) :
-			       !soft_probe_store(c, i, i->seg, off + HEADER, 8) || !soft_load64(c, i, i->seg, off + HEADER, &bv))
+	if (how == COMPACTED ? !soft_probe_store(c, i, i->seg, part_at(i, off, HEADER + HEADER_SIZE - 1), 1) :
+			       !soft_probe_store(c, i, i->seg, part_at(i, off, HEADER), 8) || !soft_load64(c, i, i->seg, part_at(i, off, HEADER), &bv))
 		return;
 	bv = (bv & ~rfbm) | used;
 	put_x87(c, i, p);
@@ -373,8 +381,8 @@ void sys_op_xrstor(struct soft_cpu *c, const struct cv_insn *i)
 
 	/* Of the header, XCOMP_BV is read first: a fault tells. */
 	if (!xsave_allowed(c, i) || !image_offset(c, i, 64, HEADER + HEADER_SIZE, SOFT_READ, &off) ||
-	    !soft_probe_load(c, i, i->seg, off + HEADER + 8, 8) ||
-	    !soft_load(c, i, i->seg, off + HEADER, p + HEADER, HEADER_SIZE))
+	    !soft_probe_load(c, i, i->seg, part_at(i, off, HEADER + 8), 8) ||
+	    !soft_load(c, i, i->seg, part_at(i, off, HEADER), p + HEADER, HEADER_SIZE))
 		return;
 	memcpy(&bv, p + HEADER, 8);
 	memcpy(&format, p + HEADER + 8, 8);
@@ -386,7 +394,7 @@ void sys_op_xrstor(struct soft_cpu *c, const struct cv_insn *i)
 	mxcsr = format & XCOMP_COMPACTED ? loaded & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX);
 	n = parts_of(c, loaded, mxcsr, part);
 	for (unsigned k = 0; k < n; k++)
-		if (!soft_load(c, i, i->seg, off + part[k].at, p + part[k].at, part[k].n))
+		if (!soft_load(c, i, i->seg, part_at(i, off, part[k].at), p + part[k].at, part[k].n))
 			return;
 	if (mxcsr && (image_mxcsr(p) & ~MXCSR_MASK)) {
 		raise_gp0(c, i);
