@@ -13,7 +13,8 @@
  *   counts the same crystal.
  * - The hypervisor bit with a signature and no interface: kernels skip microcode loading and errata of real silicon.
  * - ERMS and FSRM (both models): a REP MOVS or REP STOS is one instruction here, the fastest way to move memory.
- * - The selectors of the x87's last instruction and operand are deprecated: FSAVE, FXSAVE and XSAVE store zeros for them.
+ * - The x87's last opcode and data pointer are kept for unmasked exceptions alone; the selectors of its last instruction and
+ *   operand are deprecated: FSAVE, FXSAVE and XSAVE store zeros for them.
  * - No machine check, MONITOR, VMX, performance counters, x2APIC, VME: they are not there.
  */
 #include "vmm-core/state.h"
@@ -37,7 +38,7 @@ enum { L1D_FPU = BIT(0), L1D_DE = BIT(2), L1D_PSE = BIT(3), L1D_TSC = BIT(4), L1
        L1D_CMOV = BIT(15), L1D_PAT = BIT(16), L1D_PSE36 = BIT(17), L1D_CLFSH = BIT(19), L1D_MMX = BIT(23),
        L1D_FXSR = BIT(24), L1D_SSE = BIT(25), L1D_SSE2 = BIT(26) };
 /* Leaf 7. */
-enum { L7B_TSC_ADJUST = BIT(1), L7B_NO_FCS_FDS = BIT(13), L7D_ARCH_CAP = BIT(29) };
+enum { L7B_TSC_ADJUST = BIT(1), L7B_FDP_EXCPTN_ONLY = BIT(6), L7B_NO_FCS_FDS = BIT(13), L7D_ARCH_CAP = BIT(29) };
 /* Leaf 80000001h. */
 enum { X1C_LAHF64 = BIT(0), X1D_SYSCALL = BIT(11), X1D_NX = BIT(20), X1D_1G = BIT(26), X1D_RDTSCP = BIT(27),
        X1D_LM = BIT(29) };
@@ -157,7 +158,7 @@ static void basic(const struct cv_cpuid_model *m, const struct cv_vcpu_state *s,
 		break;
 	case 7:
 		if (subleaf == 0)
-			put(out, 0, L7B_TSC_ADJUST | L7B_NO_FCS_FDS, 0, L7D_ARCH_CAP);
+			put(out, 0, L7B_TSC_ADJUST | L7B_FDP_EXCPTN_ONLY | L7B_NO_FCS_FDS, 0, L7D_ARCH_CAP);
 		break;
 	case 0xb:
 		leaf_b(subleaf, out);
