@@ -400,6 +400,11 @@ static void gate_to_data(struct cv_vcpu_state *s)
 	(void)s;
 	put_desc(S_GATE, gate(K_DATA, CODE, 0x8c));
 }
+static void gate_to_kernel(struct cv_vcpu_state *s)
+{
+	(void)s;
+	put_desc(S_GATE, gate(K_CODE, CODE, 0xec));
+}
 static void gate_to_null(struct cv_vcpu_state *s)
 {
 	(void)s;
@@ -514,6 +519,7 @@ static const struct row descriptors[] = {
 	{"call gate to a data segment", PROT0, {0x9a, 0, 0, 0, 0, S_GATE, 0}, EXC_GP, K_DATA, gate_to_data, NULL},
 	{"call gate to a null selector", PROT0, {0x9a, 0, 0, 0, 0, S_GATE, 0}, EXC_GP, 0, gate_to_null, NULL},
 	{"jump through a call gate to a data segment", PROT0, {0xea, 0, 0, 0, 0, S_GATE, 0}, EXC_GP, K_DATA, gate_to_data, NULL},
+	{"jump through a call gate to another level", PROT3, {0xea, 0, 0, 0, 0, S_GATE, 0}, EXC_GP, K_CODE, gate_to_kernel, NULL},
 	{"64-bit call gate to a data segment", LONG0, {0xff, 0x1b}, EXC_GP, K_DATA, gate64_to_data, NULL},
 	{"64-bit call gate at the same level", LONG0, {0xff, 0x1b}, -1, 0, gate64_to_code, called_at_same_level},
 	{"task gate to a TSS that isn't present", PROT0, {0xcd, 0x30}, EXC_NP, S_TSS_NP, task_gates, NULL},

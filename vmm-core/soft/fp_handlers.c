@@ -25,21 +25,14 @@ static const struct handlers handlers[CV_OP_COUNT] = {
 #undef XI
 #undef XIR
 
-static void undefined(struct soft_cpu *c, const struct cv_insn *i)
-{
-	soft_raise(c, i, EXC_UD);
-}
-
 cv_handler *soft_handler_fp(const struct cv_insn *i)
 {
 	const struct handlers *h = &handlers[i->op < CV_OP_COUNT ? i->op : CV_OP_none];
-	cv_handler *fn;
 
 	if (!h->fn[0][0] && !h->fn[0][1])
 		return NULL;
 	/* Those without ModRM (FWAIT, EMMS) decode as a register form or as none. */
-	fn = h->fn[i->form & 1][i->mod == 3 || !h->fn[0][0]];
-	return fn ? fn : undefined;
+	return h->fn[i->form & 1][i->mod == 3 || !h->fn[0][0]];
 }
 
 void fp_raise_sse(struct soft_cpu *c, const struct cv_insn *i)

@@ -74,11 +74,6 @@ FP_HANDLER(movntdq_m)
 	FP_SSE();
 	return FP_STORE128A(fp_xmm(c, i->reg));
 }
-/* A general register: no SSE state, no SSE checks. */
-FP_HANDLER(movnti_m)
-{
-	return FP_STORE(c->s.gpr[i->reg], i->rex & 8 ? 8 : 4);
-}
 
 /* --- Parts of registers --- */
 

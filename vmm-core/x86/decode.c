@@ -226,7 +226,6 @@ static const struct cv_opcode *select_row(struct reader *r, const struct cv_opco
 		case S_RM: k = modrm(r) & 7; break;
 		case S_PREFIX: k = mandatory_prefix(r); break;
 		case S_MODE64: k = r->mode == 64; break;
-		case S_OSIZE: k = plain_osize(r) == 2 ? 0 : plain_osize(r) == 4 ? 1 : 2; break;
 		case S_REXW: k = r->w; break;
 		case S_VEXL: k = !!(r->i->vex & CV_VEX_L); break;
 		case S_FEATURE: k = r->features >> row->feature & 1; break;
@@ -509,9 +508,9 @@ static bool decode(struct reader *r)
 		i->flags |= CV_INSN_SINGLE;
 	if (!read_operands(r, row))
 		return false;
-	/* 90h is NOP, XCHG with R8 or PAUSE (SDM 2B "NOP"). */
-	if (row == &cv_map_1[0x90] && (r->prefixes & CV_PFX_REP || !(i->rex & 1)))
-		i->op = r->prefixes & CV_PFX_REP ? CV_OP_pause : CV_OP_nop;
+	/* 90h is NOP, XCHG with R8, or, with F3 as the last of F2 and F3, PAUSE (SDM 2B "NOP"). */
+	if (row == &cv_map_1[0x90] && (mandatory_prefix(r) == 2 || !(i->rex & 1)))
+		i->op = mandatory_prefix(r) == 2 ? CV_OP_pause : CV_OP_nop;
 	return lock_allowed(r, row);
 }
 

@@ -140,7 +140,6 @@ enum cv_select {
 	S_RM,	  /* sub[ModRM.rm]: 8 rows */
 	S_PREFIX, /* sub[0: none, 1: 66, 2: F3, 3: F2] (F2/F3 win over 66): 4 rows */
 	S_MODE64, /* sub[64-bit mode]: 2 rows */
-	S_OSIZE,  /* sub[0: 16, 1: 32, 2: 64]: 3 rows */
 	S_REXW,	  /* sub[REX.W or VEX.W]: 2 rows */
 	S_VEXL,	  /* sub[VEX.L]: 2 rows */
 	S_FEATURE, /* sub[the CPU has the row's feature]: 2 rows */

@@ -117,7 +117,6 @@ const struct cv_opcode cv_map_0f_simd[256] = {
 	[0x7f] = PFX(OP(movq_mm_st, Qq, Pq, W), OP(movdqa_st, Wdq, Vdq, W), OP(movdqu_st, Wdq, Vdq, W), NO),
 	[0xc2] = PFX(OP3(cmpps, Vps, Wps, Ib, W), OP3(cmppd, Vpd, Wpd, Ib, W), OP3(cmpss, Vss, Wss, Ib, W),
 		     OP3(cmpsd, Vsd, Wsd, Ib, W)),
-	[0xc3] = PFX(OP(movnti, My, Gy, MEM), NO, NO, NO),
 	[0xc4] = PFX(OP3F(pinsrw, Pq, Rdm, Ib, W, 1),
 		     OP3(pinsrw, Vdq, Rdm, Ib, W), NO, NO),
 	[0xc5] = PFX(OP3F(pextrw, Gd, Nq, Ib, REG, 1),
