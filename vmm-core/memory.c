@@ -62,7 +62,7 @@ void cv_memory_zero(struct cv_memory *m)
 	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->size))
 		memset(m->ram, 0, m->size);
 	for (uint32_t p = 0; p < m->pages; p++) {
-		if (m->written && m->flags[p] & CV_PAGE_CODE)
+		if (m->written && m->flags[p] & (CV_PAGE_CODE | CV_PAGE_TABLE))
 			m->written(m->written_ctx, p, 0, CV_PAGE_SIZE);
 		m->flags[p] &= (uint8_t)~(CV_PAGE_DIRTY | CV_PAGE_TOUCHED);
 	}

@@ -27,6 +27,7 @@ enum {
 	CV_PAGE_DIRTY = 1, /* written since the last cv_memory_clear_dirty(): owned by memory.c */
 	CV_PAGE_CODE = 2,  /* the engine holds decoded code of this page: owned by the engine */
 	CV_PAGE_WATCH = 4, /* a watchpoint lies on this page: owned by the engine */
+	CV_PAGE_TABLE = 16, /* translations that the engine remembers were read from this page: owned by the engine */
 	CV_PAGE_TOUCHED = 8, /* ever written since power-on: owned by memory.c; untouched pages are all zero */
 };
 

@@ -25,8 +25,8 @@ examine tasks v2 220
 examine protection v2 455
 examine state v2 150
 examine state v3 150
-examine translation v2 48
-examine translation v3 90
-examine translation v3,+la57 160
+examine translation v2 53
+examine translation v3 98
+examine translation v3,+la57 170
 examine events v2 110
 examine instructions v2 112

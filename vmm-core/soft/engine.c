@@ -658,6 +658,8 @@ static void soft_ram_written(struct cv_engine *base, uint32_t page, uint32_t off
 
 	if (c->host.mem->flags[page] & CV_PAGE_CODE && soft_blocks_touched(c, page, offset, len))
 		soft_blocks_drop_page(c, page);
+	if (c->host.mem->flags[page] & CV_PAGE_TABLE)
+		soft_tlb_flush(c);
 }
 
 static int soft_set_points(struct cv_engine *base, const uint64_t *breaks, size_t nbreaks, const struct cv_watch *watches,

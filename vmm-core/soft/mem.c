@@ -128,7 +128,50 @@ void soft_tlb_flush(struct soft_cpu *c)
 			c->tlb[m][k].rtag = c->tlb[m][k].wtag = SOFT_TLB_NONE;
 	c->tlb_used = 0;
 	memset(c->tlb_large, 0, sizeof(c->tlb_large));
+	memset(c->writable, 0, sizeof(c->writable));
+	while (c->ntables)
+		c->host.mem->flags[c->tables[--c->ntables]] &= (uint8_t)~CV_PAGE_TABLE;
 	c->generation++;
+}
+
+static uint64_t *filter_word(struct soft_cpu *c, uint32_t page)
+{
+	return &c->writable[page >> 6 & 15];
+}
+
+/*
+ * The TLB never disagrees with the tables. Stores to a page of which an entry is remembered take the slow path, and one that changes an
+ * entry that is present forgets everything. So what a guest sees doesn't depend on how long a translation lived: not on evictions, nor on
+ * where a checkpoint was taken.
+ */
+void soft_note_table(struct soft_cpu *c, uint32_t page)
+{
+	uint64_t gpa = cv_memory_page_to_gpa(c->host.mem, page);
+
+	/* One that the list has no room for keeps its mark: stores to it are slow, and that is all. */
+	if (c->ntables < SOFT_TABLES)
+		c->tables[c->ntables++] = page;
+	c->host.mem->flags[page] |= CV_PAGE_TABLE;
+	if (!(*filter_word(c, page) >> (page & 63) & 1))
+		return;
+	for (unsigned m = 0; m < SOFT_MMUS; m++)
+		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
+			if (c->tlb[m][k].gpa == gpa)
+				c->tlb[m][k].wtag = SOFT_TLB_NONE;
+}
+
+/* Does the store overlap an entry that is present, of either size? */
+static bool meets_entry(const struct soft_cpu *c, const struct piece *p)
+{
+	const uint8_t *base = p->host - (p->gpa & (CV_PAGE_SIZE - 1));
+	unsigned first = (unsigned)(p->gpa & (CV_PAGE_SIZE - 1)) & ~7u, last = (unsigned)(p->gpa & (CV_PAGE_SIZE - 1)) + p->n - 1;
+
+	if (!(c->host.mem->flags[p->page] & CV_PAGE_TABLE))
+		return false;
+	for (unsigned k = first; k <= last; k += 4)
+		if (base[k] & 1)
+			return true;
+	return false;
 }
 
 /*
@@ -192,10 +235,12 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 	}
 	note_large(c, tag, w->shift);
 	e->rtag = tag;
-	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & CV_PAGE_CODE) &&
+	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & (CV_PAGE_CODE | CV_PAGE_TABLE)) &&
 				  (!c->wrote || cv_page_filter_has(c->wrote, tag))
 			  ? tag
 			  : SOFT_TLB_NONE;
+	if (e->wtag == tag)
+		*filter_word(c, p->page) |= 1ull << (p->page & 63);
 	e->addend = (uintptr_t)p->host - p->la;
 	e->gpa = p->gpa & SOFT_PAGE_MASK;
 }
@@ -233,7 +278,7 @@ static bool needs_alone(struct soft_cpu *c, const struct piece *p, bool write)
 {
 	struct cv_watch hit;
 
-	if (!p->host)
+	if (!p->host || (write && meets_entry(c, p)))
 		return true;
 	if (write && c->host.mem->flags[p->page] & CV_PAGE_CODE &&
 	    soft_blocks_touched(c, p->page, p->gpa & (CV_PAGE_SIZE - 1), p->n))
@@ -325,7 +370,11 @@ static void write_piece(struct soft_cpu *c, const struct piece *p, const uint8_t
 
 	note_watch(c, p, true);
 	if (p->host) {
+		bool forget = meets_entry(c, p) && memcmp(p->host, in, p->n);
+
 		memcpy(p->host, in, p->n);
+		if (forget)
+			soft_tlb_flush(c);
 		if (c->host.mem->flags[p->page] & CV_PAGE_CODE && soft_blocks_touched(c, p->page, off, p->n))
 			soft_blocks_drop_page(c, p->page);
 		return;
@@ -453,7 +502,6 @@ bool soft_store##bits(struct soft_cpu *c, const struct cv_insn *i, unsigned seg,
 { \
 	return soft_store(c, i, seg, off, &v, bits / 8); \
 }
-DEFINE_SIZE(8)
 DEFINE_SIZE(16)
 DEFINE_SIZE(32)
 DEFINE_SIZE(64)

@@ -34,7 +34,7 @@
 
 struct soft_block;
 
-enum { SOFT_TLB_ENTRIES = 1024 };
+enum { SOFT_TLB_ENTRIES = 1024, SOFT_TABLES = 1024 };
 enum { SOFT_MMU_SUPER = 0, SOFT_MMU_USER = 1, SOFT_MMU_SUPER_AC = 2 /* CPL<3 with SMAP off or AC set */, SOFT_MMUS = 3,
        /* CPL 3 with alignment checks on: its table is never filled, so each access takes the slow path and is checked. */
        SOFT_MMU_ALIGN = 3 };
@@ -115,6 +115,9 @@ struct soft_cpu {
 	uint32_t ctx;	       /* block.h: what makes RIP-to-block translations valid */
 	uint32_t generation;   /* counts TLB flushes */
 	uint64_t tlb_large[2][2];     /* which regions of 2 MiB and 1 GiB large pages were taken into the TLB from (mem.c) */
+	uint32_t tables[SOFT_TABLES]; /* pages with CV_PAGE_TABLE */
+	unsigned ntables;
+	uint64_t writable[16];	      /* a filter: RAM pages, by their lowest ten bits, that a TLB entry lets be written */
 	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
 	uint64_t tlb_misses;
 	struct cv_page_filter *wrote; /* borrowed: gets every linear page that is written; NULL: nobody asks */
@@ -201,11 +204,9 @@ static inline uint64_t soft_ea(const struct soft_cpu *c, const struct cv_insn *i
 		a += c->s.gpr[i->index] << i->scale;
 	return i->asize == 8 ? a : i->asize == 4 ? (uint32_t)a : (uint16_t)a;
 }
-bool soft_load8(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint8_t *v);
 bool soft_load16(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint16_t *v);
 bool soft_load32(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint32_t *v);
 bool soft_load64(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint64_t *v);
-bool soft_store8(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint8_t v);
 bool soft_store16(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint16_t v);
 bool soft_store32(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint32_t v);
 bool soft_store64(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, uint64_t off, uint64_t v);
@@ -236,6 +237,8 @@ bool soft_lin_store_as(struct soft_cpu *c, const struct cv_insn *i, uint64_t lin
 /* TLB maintenance (mem.c). Every one also forgets cached RIP-to-block translations. */
 void soft_tlb_flush(struct soft_cpu *c);		    /* everything */
 void soft_tlb_flush_page(struct soft_cpu *c, uint64_t linear);
+/* A translation that will be remembered was read from this RAM page: a store that changes it must not go unseen. */
+void soft_note_table(struct soft_cpu *c, uint32_t page);
 
 /* --- Page walk (walk.c) --- */
 struct soft_walk {

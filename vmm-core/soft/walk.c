@@ -64,6 +64,22 @@ static void set_entry_bits(struct soft_cpu *c, uint64_t gpa, uint8_t bits)
 		m->written(m->written_ctx, (uint32_t)page, offset, 1);
 }
 
+static void note_table(struct soft_cpu *c, uint32_t page)
+{
+	if (!(c->host.mem->flags[page] & CV_PAGE_TABLE))
+		soft_note_table(c, page);
+}
+
+static void note_path(struct soft_cpu *c, const struct path *p)
+{
+	for (unsigned k = 0; k < p->n; k++) {
+		int64_t page = cv_memory_gpa_to_page(c->host.mem, p->gpa[k]);
+
+		if (page >= 0)
+			note_table(c, (uint32_t)page);
+	}
+}
+
 static void set_accessed(struct soft_cpu *c, const struct path *p, enum soft_access access)
 {
 	for (unsigned k = 0; k < p->n; k++) {
@@ -227,7 +243,7 @@ static bool walk_long(struct soft_cpu *c, uint64_t linear, struct path *p, struc
 /*
  * The common case, in one pass: long mode, no A20 mask, tables in RAM, nothing to write. false: do it the general way.
  */
-static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_access access, unsigned mmu,
+static bool walk_quick(struct soft_cpu *c, uint64_t linear, enum soft_access access, unsigned mmu, bool peek,
 		       struct soft_walk *w)
 {
 	const struct cv_memory *m = c->host.mem;
@@ -235,11 +251,13 @@ static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_acce
 	const uint64_t rsvd = (~addr_mask & 0x000ffffffffff000) | (c->s.efer & CV_EFER_NXE ? 0 : PTE_NX);
 	uint64_t low = m->size < CV_RAM_LOW_MAX ? m->size : CV_RAM_LOW_MAX;
 	uint64_t table = c->s.cr3 & addr_mask, all = UINT64_MAX, any = 0, e;
-	unsigned shift = c->s.cr4 & CV_CR4_LA57 ? 48 : 39;
+	unsigned shift = c->s.cr4 & CV_CR4_LA57 ? 48 : 39, n = 0;
+	uint32_t tables[5];
 
 	for (;; shift -= 9) {
 		if (table >= low)
 			return false;
+		tables[n++] = (uint32_t)(table >> CV_PAGE_SHIFT);
 		memcpy(&e, m->ram + table + (linear >> shift & 0x1ff) * 8, 8);
 		all &= e;
 		any |= e;
@@ -258,6 +276,9 @@ static bool walk_quick(const struct soft_cpu *c, uint64_t linear, enum soft_acce
 		return false;
 	finish_page(w, linear, e, e & addr_mask & ~((1ull << shift) - 1), shift);
 	w->global = w->global && (c->s.cr4 & CV_CR4_PGE);
+	if (!peek)
+		while (n--)
+			note_table(c, tables[n]);
 	return true;
 }
 
@@ -269,7 +290,7 @@ bool soft_page_walk(struct soft_cpu *c, uint64_t linear, enum soft_access access
 
 	if (c->long_mode && !c->s.a20_masked) {
 		*w = (struct soft_walk){0};
-		if (walk_quick(c, linear, access, mmu, w))
+		if (walk_quick(c, linear, access, mmu, peek, w))
 			return true;
 	}
 	*w = (struct soft_walk){.writable = true, .user = true, .executable = true, .dirty = true};
@@ -296,6 +317,7 @@ bool soft_page_walk(struct soft_cpu *c, uint64_t linear, enum soft_access access
 	if (!(c->s.cr4 & CV_CR4_PGE))
 		w->global = false;
 	if (!peek) {
+		note_path(c, &p);
 		set_accessed(c, &p, access);
 		if (access == SOFT_WRITE)
 			w->dirty = true;
