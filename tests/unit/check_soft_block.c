@@ -318,7 +318,50 @@ START_TEST(block_jump_beyond_the_limit_is_gp_there)
 }
 END_TEST
 
+/* So many blocks that some share a bucket of the cache; stores drop those of a page, and what is there now runs. */
+START_TEST(block_of_thousands_dropped_by_stores_runs_what_is_there)
+{
+	enum { PAGES = 16, JUMPS = PAGES * 2048 };
+	struct cv_vcpu_state s;
+
+	for (unsigned k = 0; k < JUMPS; k++)
+		BYTES(CODE + 2 * k, 0xeb, 0x00); /* jmp .+2 */
+	BYTES(CODE + 2 * JUMPS, 0xf4);
+	make_state(&s, CODE);
+	s = run_from(&s);
+	ck_assert_uint_eq(s.pos.insns, JUMPS + 1);
+	for (unsigned k = 0; k < PAGES; k += 2)
+		BYTES(CODE + 0x1000 * k + 0x800, 0xff, 0xc3); /* inc %ebx */
+	make_state(&s, CODE);
+	s = run_from(&s);
+	ck_assert_uint_eq(s.gpr[CV_RBX], PAGES / 2);
+	ck_assert_uint_eq(s.pos.insns, JUMPS + 1);
+}
+END_TEST
+
 /* --- What the engine tells --- */
+
+/* A breakpoint on an opcode that isn't one: told first, then the opcode raises #UD. */
+START_TEST(block_breakpoint_on_undefined_opcode_then_raises)
+{
+	static const uint64_t at[] = {CODE + 1};
+	struct cv_vcpu_state s;
+
+	BYTES(CODE, 0x90, 0x0f, 0x04, 0x90);
+	BYTES(HANDLERS + 16 * EXC_UD, 0xf4);
+	ck_assert_int_eq(engine->ops->set_points(engine, at, 1, NULL, 0, NULL), 0);
+	make_state(&s, CODE);
+	engine->ops->set_state(engine, &s);
+	for (unsigned k = 0; k < 2; k++) {
+		s = run_until(&(struct cv_stop){.insns = UINT64_MAX}, CV_EXIT_BREAK);
+		ck_assert_uint_eq(s.rip, CODE + 1);
+		ck_assert_uint_eq(s.pos.insns, 1);
+	}
+	s = run_until(&(struct cv_stop){.insns = UINT64_MAX, .skip_first_break = true}, CV_EXIT_HALT);
+	ck_assert_uint_eq(s.rip, HANDLERS + 16 * EXC_UD + 1);
+	ck_assert_uint_eq(s.pos.insns, 2);
+}
+END_TEST
 
 static struct cv_page_filter filter;
 
@@ -427,6 +470,8 @@ int main(void)
 	tcase_add_test(t, block_invlpg_with_segment_base_forgets_that_page);
 	tcase_add_test(t, block_indirect_jump_takes_each_target);
 	tcase_add_test(t, block_jump_beyond_the_limit_is_gp_there);
+	tcase_add_test(t, block_of_thousands_dropped_by_stores_runs_what_is_there);
+	tcase_add_test(t, block_breakpoint_on_undefined_opcode_then_raises);
 	tcase_add_test(t, block_note_writes_has_every_written_page);
 	tcase_add_test(t, block_statistics_count_what_ran);
 	tcase_add_test(t, block_stop_inside_rep_outs_is_exact_and_resumes);

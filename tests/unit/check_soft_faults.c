@@ -648,6 +648,14 @@ static void pending_error(void)
 	ck_assert_uint_eq(after.x87.fsw, 0x8084); /* ES and B are set, whatever the image has there */
 }
 
+/* SDM 3A 6.15, interrupt 17: a far call's pushes are data accesses of the program. */
+static void odd_stack(struct cv_vcpu_state *s)
+{
+	s->cr0 |= CV_CR0_AM;
+	s->rflags |= CV_FLAG_AC;
+	s->gpr[CV_RSP] -= 2;
+}
+
 static void sub_type(struct cv_vcpu_state *s)
 {
 	s->gpr[CV_RAX] = 0x100000002; /* in a 32-bit segment: type 2 */
@@ -676,6 +684,7 @@ static const struct row others[] = {
 	{"inner stack of 16 bits", PROT3, {0xcd, 0x21}, 0x21, 0, stack16, on_stack16},
 	{"inner stack that expands down", PROT3, {0xcd, 0x21}, 0x21, 0, stack_down, on_stack_down},
 	{"inner stack that expands down, too short", PROT3, {0xcd, 0x21}, TRIPLE, 0, stack_down_short, nothing},
+	{"far CALL with alignment checks", PROT3, {0x9a, 0, 0, 0, 0, U_CODE, 0}, EXC_AC, 0, odd_stack, NULL},
 	{"FXRSTOR of an exception that is not masked", LONG0, {0x0f, 0xae, 0x0b}, -1, 0, image, pending_error},
 	{"INVPCID in a 32-bit segment", PROT0, {0x66, 0x0f, 0x38, 0x82, 0x03}, -1, 0, sub_type, past_invpcid},
 	{"INVPCID of an unknown type", PROT0, {0x66, 0x0f, 0x38, 0x82, 0x03}, EXC_GP, 0, bad_type, NULL},
