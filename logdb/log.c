@@ -373,9 +373,14 @@ static int check_version(struct cv_log *log, struct cv_error *err)
 	if (id != CV_LOG_APPLICATION_ID)
 		return cv_error_set(err, CV_E_BADINPUT, "%s: not a Chronovisor recording", log->path);
 	if (version > CV_LOG_VERSION)
-		return cv_error_set(err, CV_E_VERSION, "%s: recording of format %lld, this program reads up to %d: use a newer one",
+		return cv_error_set(err, CV_E_VERSION, "%s: recording of format %lld, this program reads %d: use a newer one",
 				    log->path, (long long)version, CV_LOG_VERSION);
-	return version < 1 ? log_corrupt(log, err, "its format number is %lld", (long long)version) : 0;
+	if (version < 1)
+		return log_corrupt(log, err, "its format number is %lld", (long long)version);
+	if (version < CV_LOG_VERSION)
+		return cv_error_set(err, CV_E_VERSION, "%s: recording of format %lld, this program reads %d: use the one that made it",
+				    log->path, (long long)version, CV_LOG_VERSION);
+	return 0;
 }
 
 static int check_file(struct cv_log *log, struct cv_error *err)

@@ -19,7 +19,7 @@
 struct cv_log;
 
 #define CV_LOG_APPLICATION_ID 0x43565231 /* "CVR1" */
-#define CV_LOG_VERSION 1
+#define CV_LOG_VERSION 2 /* 1: before the CPU state held AVX, PDPTEs and the results of Intel's cores */
 
 /* --- Opening --- */
 

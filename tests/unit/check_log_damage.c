@@ -118,10 +118,12 @@ START_TEST(open_of_what_is_no_recording_is_refused)
 }
 END_TEST
 
-START_TEST(open_of_a_newer_version_is_refused)
+START_TEST(open_of_another_version_is_refused)
 {
 	ok(cv_log_close(create(), &err));
-	sql("PRAGMA user_version=2");
+	sql("PRAGMA user_version=3");
+	refused(CV_E_VERSION);
+	sql("PRAGMA user_version=1");
 	refused(CV_E_VERSION);
 	sql("PRAGMA user_version=0");
 	refused(CV_E_CORRUPT);
@@ -593,7 +595,7 @@ int main(void)
 	tcase_add_test(tc, create_over_a_recording_in_progress_is_refused);
 	tcase_add_test(tc, create_where_nothing_can_be_is_an_error);
 	tcase_add_test(tc, open_of_what_is_no_recording_is_refused);
-	tcase_add_test(tc, open_of_a_newer_version_is_refused);
+	tcase_add_test(tc, open_of_another_version_is_refused);
 	tcase_add_test(tc, rows_changed_or_removed_are_found);
 	tcase_add_test(tc, log_of_a_killed_recorder_opens_to_its_last_commit);
 	tcase_add_test(tc, log_of_a_recorder_killed_at_random_opens);
