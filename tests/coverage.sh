@@ -56,7 +56,7 @@ for mode in 64 32; do
 done
 try capstone tests/capstone/compare --random 200000
 export BUILD="$dir" CV="$dir/chronovisor"
-for script in cpu-guests cpu-system-guests cpu-digest cpu-models machine-guests faults-for-ever boot-protocols; do
+for script in cpu-guests cpu-system-guests cpu-digest machine-guests faults-for-ever boot-protocols; do
 	[ ! -e "$top/tests/system/$script.sh" ] || try "$script" "$top/tests/system/$script.sh"
 done
 try images env KEEP="$dir/images-failed" "$top/tests/fuzz/images.sh" 20
