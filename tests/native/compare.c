@@ -53,6 +53,12 @@ static bool same_x87(const uint8_t *a, const uint8_t *b)
 	return true;
 }
 
+static bool same_x87_but_pointers(const uint8_t *a, uint8_t *b)
+{
+	memcpy(b + XS_FIP, a + XS_FIP, 16);
+	return same_x87(a, b);
+}
+
 static bool same_vectors(const struct nat_host *h, const uint8_t *a, const uint8_t *b)
 {
 	return !memcmp(a + XS_MXCSR, b + XS_MXCSR, 4) && !memcmp(a + XS_XMM, b + XS_XMM, 256) &&
@@ -94,6 +100,23 @@ static bool neighbours(const uint8_t *a, const uint8_t *b)
 		return ma - mb + 1 <= 2;
 	/* Across a power of two. */
 	return (uint16_t)(ea - eb + 1) <= 2 && ma + mb == UINT64_MAX + (1ull << 63);
+}
+
+static bool least_normal(const uint8_t *p)
+{
+	uint64_t mant;
+
+	memcpy(&mant, p, 8);
+	return mant == 1ull << 63 && p[8] == 1 && !(p[9] & 0x7f);
+}
+
+/* With REX.W the image holds whole pointers, which CPUs extend from the bits of an address that they have. */
+static bool loads_wide_image(const struct nat_encoding *e)
+{
+	for (unsigned k = 0; k < e->n; k++)
+		if ((e->insn[k].op == CV_OP_fxrstor || e->insn[k].op == CV_OP_xrstor) && e->insn[k].rex & 8)
+			return true;
+	return false;
 }
 
 static bool nearly_same_x87(uint8_t *a, const uint8_t *b)
@@ -188,6 +211,14 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 	if (e->n == 1 && transcendental((enum cv_op)e->insn[0].op) && memory && rest && vectors &&
 	    nearly_same_x87(native->x, engine->x)) {
 		*why = "transcendental: ours is correctly rounded, one unit apart";
+		return NAT_EXCUSED;
+	}
+	if (e->n == 1 && transcendental((enum cv_op)e->insn[0].op) && memory && rest && vectors && least_normal(native->x + XS_ST)) {
+		*why = "transcendental: rounded up to the least normal number, which is underflow if it is less";
+		return NAT_EXCUSED;
+	}
+	if (loads_wide_image(e) && memory && rest && vectors && same_x87_but_pointers(native->x, engine->x)) {
+		*why = "FXRSTOR and XRSTOR of an x87 pointer that is not canonical";
 		return NAT_EXCUSED;
 	}
 	return NAT_DIFFERENT;

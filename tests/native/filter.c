@@ -18,7 +18,7 @@ static const char *operation(const struct nat_host *h, const struct cv_insn *i, 
 		return "its result isn't the same twice";
 	case CV_OP_rdpmc: return "allowed where Linux lets it";
 	case CV_OP_xgetbv: return "XCR0 is the host's";
-	case CV_OP_lsl: case CV_OP_lar: return "segments of the kernel's own differ";
+	case CV_OP_lsl: case CV_OP_lar: case CV_OP_verr: case CV_OP_verw: return "segments of the kernel's own differ";
 	case CV_OP_xsave: case CV_OP_xsavec: case CV_OP_xsaveopt: case CV_OP_xrstor:
 		return i->base == CV_RAX || i->index == CV_RAX || i->base == CV_RDX || i->index == CV_RDX ?
 			"its address is its mask of components" : NULL;

@@ -125,26 +125,27 @@ bool fp_slow_store(struct soft_cpu *c, const struct cv_insn *i, uint64_t v, unsi
 
 bool fp_store_runs(struct soft_cpu *c, const struct cv_insn *i, uint64_t off, const void *p, uint32_t mask)
 {
-	uint64_t low = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX;
 	const uint8_t *b = p;
 	unsigned first, last;
 	uint64_t linear;
 
 	if (!mask)
 		return true;
+	/* The address is cut to its size, what lies behind it isn't: an operand that begins at FFFCh goes on at 10000h. */
+	off &= i->asize == 8 ? UINT64_MAX : i->asize == 4 ? UINT32_MAX : UINT16_MAX;
 	first = (unsigned)__builtin_ctz(mask);
 	last = 31 - (unsigned)__builtin_clz(mask);
-	if (c->mode == 64 && !soft_linear(c, i, i->seg, (off + first) & low, last - first + 1, SOFT_WRITE, &linear))
+	if (c->mode == 64 && !soft_linear(c, i, i->seg, off + first, last - first + 1, SOFT_WRITE, &linear))
 		return false;
 	/* Asked for by its first and its last byte that are stored: a fault on a second page is at the latter. */
-	if (!soft_probe_store(c, i, i->seg, (off + first) & low, 1) || !soft_probe_store(c, i, i->seg, (off + last) & low, 1))
+	if (!soft_probe_store(c, i, i->seg, off + first, 1) || !soft_probe_store(c, i, i->seg, off + last, 1))
 		return false;
 	for (unsigned k = first, n; k <= last; k += n) {
 		bool on = mask >> k & 1;
 
 		for (n = 1; k + n <= last && (mask >> (k + n) & 1) == on; n++)
 			;
-		if (on && !soft_store(c, i, i->seg, (off + k) & low, b + k, n))
+		if (on && !soft_store(c, i, i->seg, off + k, b + k, n))
 			return false;
 	}
 	return true;

@@ -656,8 +656,12 @@ struct fp80 fp80_scale(struct fp_env *e, struct fp80 a, struct fp80 b)
 		return x.kind == FP_ZERO || y.sign ? make_zero(x.sign) : make_inf(x.sign);
 	}
 	note_denormals(e, &x, &y);
-	if (x.kind != FP_FINITE || y.kind == FP_ZERO)
+	if (x.kind != FP_FINITE || y.kind == FP_ZERO) {
+		/* A pseudo-denormal becomes the normal number that it is. */
+		if (x.kind == FP_FINITE && !(a.se & 0x7fff) && a.mant >> 63)
+			a.se++;
 		return a;
+	}
 	n = y.exp < 0 ? 0 : y.exp > 16 ? 0x20000 : (int)(y.sig >> (63 - y.exp));
 	return fp80_round(e, 64, x.sign, x.exp + (y.sign ? -n : n), x.sig, 0);
 }
