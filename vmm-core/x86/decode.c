@@ -144,7 +144,7 @@ static const struct cv_opcode *find_vex_row(struct reader *r, bool three)
 
 	r->w = three && b & 0x80;
 	r->pp = b & 3;
-	r->i->rex = (uint8_t)(0x40 | (r->mode == 64 ? rxb | r->w << 3 : 0));
+	r->i->rex = (uint8_t)(r->mode == 64 ? 0x40 | rxb | r->w << 3 : 0);
 	r->i->vvvv = (uint8_t)(~b >> 3 & (r->mode == 64 ? 15 : 7));
 	r->vvvv_ones = (b & 0x78) == 0x78;
 	r->i->vex = (uint8_t)(CV_VEX | (b & 4 ? CV_VEX_L : 0));
