@@ -187,8 +187,9 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		*why = "reached the child's own memory";
 		return NAT_EXCUSED;
 	}
-	if (e->result != CV_DECODE_OK && (native->vector == 13 || (e->edge && native->vector == 14)) && engine->vector == 6 && memory &&
-	    vectors && x87) {
+	if (e->result != CV_DECODE_OK && memory && vectors && x87 &&
+	    (((native->vector == 13 || (e->edge && native->vector == 14)) && engine->vector == 6) ||
+	     (e->edge && native->vector == 6 && engine->vector == 14))) {
 		*why = "an illegal instruction that isn't all there or too long: a fault of its end, or #UD of its beginning";
 		return NAT_EXCUSED;
 	}
@@ -202,6 +203,10 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 	}
 	if (engine->rflags & CV_FLAG_TF || native->rflags & CV_FLAG_TF) {
 		*why = "sets TF, whose trap comes in the stub";
+		return NAT_EXCUSED;
+	}
+	if (native->vector == NAT_HANG && engine->vector >= 12 && engine->vector <= 14 && e->mode == 32 && last(e)->op == CV_OP_call_far_ind) {
+		*why = "a far call whose pushes cross the end of 4 GiB: its page fault never reaches the program";
 		return NAT_EXCUSED;
 	}
 	if (native->vector == NAT_HANG && engine->vector < 0) {
