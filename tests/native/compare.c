@@ -19,11 +19,11 @@ static bool is_alone(const struct nat_encoding *e, enum cv_op op)
 	return e->n == 1 && e->insn[0].op == op;
 }
 
-/* What Linux does to a fault before a program sees it; and a null selector in FS or GS is plain zero after it ran another program. */
+/* What Linux does to a fault before a program sees it; and a null data selector is plain zero after it ran another program. */
 static void as_linux_tells(struct nat_state *s)
 {
-	for (unsigned k = CV_FS; k <= CV_GS; k++)
-		if (s->sel[k] < 4)
+	for (unsigned k = CV_ES; k <= CV_GS; k++)
+		if (k != CV_CS && k != CV_SS && s->sel[k] < 4)
 			s->sel[k] = 0;
 	if (s->vector != 14)
 		s->cr2 = 0;
@@ -175,8 +175,9 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 	as_linux_tells(engine);
 	if (e->mode == 32 || (native->sel[CV_CS] == 0x23 && engine->sel[CV_CS] == 0x23))
 		as_32_bits(native, engine, e->mode);
-	if (moves_image((enum cv_op)last(e)->op))
-		as_pages(native, engine);
+	for (unsigned k = 0; k < e->n; k++)
+		if (moves_image((enum cv_op)e->insn[k].op))
+			as_pages(native, engine);
 	memory = !memcmp(native_mem, engine_mem, NAT_RW_SIZE);
 	rest = same_rest(h, e, native, engine, flags);
 	x87 = same_x87(native->x, engine->x);
