@@ -235,8 +235,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("engine_faults");
-	TCase *t = tcase_create("memory");
+	Suite *s;
+	TCase *t;
 	SRunner *sr;
 	int failed;
 
@@ -244,6 +244,8 @@ int main(void)
 		printf("left out: allocations can't be made to fail under a sanitizer\n");
 		return 77;
 	}
+	s = suite_create("engine_faults");
+	t = tcase_create("memory");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, engine_each_allocation_fails_is_reported_and_leaks_nothing);
 	tcase_add_test(t, engine_without_memory_for_blocks_runs_the_same);
