@@ -33,10 +33,10 @@ unsigned operands_of(const struct cv_opcode *row, const struct cv_insn *i, unsig
 		     struct operand out[OPERANDS_MAX]);
 void operand_print(const struct operand *o, char *buf, size_t n);
 /* Does Capstone say the same? */
-bool operands_match(csh h, const cs_insn *ci, const struct cv_insn *i, unsigned mode, const struct operand *o, unsigned n);
+bool operands_match(csh h, const cs_insn *ci, const struct cv_insn *i, const struct operand *o, unsigned n);
 
 /* --- names.c --- */
 
-bool name_matches(const struct cv_insn *i, const struct cv_opcode *row, unsigned mode, const char *capstone);
+bool name_matches(const struct cv_insn *i, const char *capstone);
 
 #endif

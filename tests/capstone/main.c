@@ -115,8 +115,8 @@ static bool same_text(struct run *r, unsigned m, const struct cv_insn *i, const 
 
 	strip_prefix(r->ci->mnemonic, name, sizeof(name));
 	*n = operands_of(row, i, modes[m], 0, o);
-	*names_differ = !name_matches(i, row, modes[m], name);
-	return !*names_differ && operands_match(r->capstone[m], r->ci, i, modes[m], o, *n);
+	*names_differ = !name_matches(i, name);
+	return !*names_differ && operands_match(r->capstone[m], r->ci, i, o, *n);
 }
 
 static bool disassemble(struct run *r, unsigned m, const uint8_t *p, size_t n)
@@ -195,7 +195,7 @@ static unsigned compare(struct run *r, unsigned m, const uint8_t *p, size_t n)
 		if (why == REASON_NONE)
 			show(r, "length", p, mode, ok, &i, got, o, 0);
 	} else if (ok && !same_text(r, m, &i, row, &names_differ, o, &operands)) {
-		why = reason_of(r->ci, &i, row, p, mode, names_differ);
+		why = reason_of(&i, row, p, mode, names_differ);
 		if (why == REASON_NONE && same_without_prefixes(r, m, p, &i))
 			why = REASON_PREFIXES;
 		if (why == REASON_NONE)

@@ -80,13 +80,11 @@ static void plain_name(enum cv_op op, char out[32])
 	}
 }
 
-bool name_matches(const struct cv_insn *i, const struct cv_opcode *row, unsigned mode, const char *cs)
+bool name_matches(const struct cv_insn *i, const char *cs)
 {
 	static const char *const cc[16] = {"o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"};
 	char ours[32], buf[32];
 
-	(void)row;
-	(void)mode;
 	if (i->op == CV_OP_jcc || i->op == CV_OP_cmovcc || i->op == CV_OP_setcc) {
 		snprintf(buf, sizeof(buf), "%s%s", i->op == CV_OP_jcc ? "j" : i->op == CV_OP_cmovcc ? "cmov" : "set",
 			 cc[i->opcode & 15]);

@@ -132,7 +132,7 @@ static bool general(enum cv_operand k, const struct cv_insn *i, unsigned mode, s
 
 static bool vector(enum cv_operand k, const struct cv_insn *i, struct operand *o)
 {
-	unsigned x = i->vex & CV_VEX_L && i->op >= CV_OP_vmovups ? 32 : 16, half = x == 32 ? 16 : 16;
+	unsigned x = i->vex & CV_VEX_L && i->op >= CV_OP_vmovups ? 32 : 16;
 
 	switch (k) {
 	case O_Vdq: case O_Vps: case O_Vpd: case O_Vss: case O_Vsd: case O_Vq: case O_Vd: vec(o->reg, i->reg, 16); return true;
@@ -144,7 +144,7 @@ static bool vector(enum cv_operand k, const struct cv_insn *i, struct operand *o
 	case O_Udq: case O_Uq: vec(o->reg, i->rm, 16); return true;
 	case O_Wx: case O_Ux: rm_vector(o, i, x); return true;
 	case O_Wqq: rm_vector(o, i, 32); return true;
-	case O_Wxh: case O_Wxq: case O_Wxo: rm_vector(o, i, half); return true;
+	case O_Wxh: case O_Wxq: case O_Wxo: rm_vector(o, i, 16); return true;
 	case O_Hdq: case O_Hss: case O_Hsd: vec(o->reg, i->vvvv, 16); return true;
 	case O_Hx: vec(o->reg, i->vvvv, x); return true;
 	case O_Hqq: vec(o->reg, i->vvvv, 32); return true;
@@ -256,11 +256,10 @@ static bool has_predicate(const struct cv_insn *i)
 	}
 }
 
-bool operands_match(csh h, const cs_insn *ci, const struct cv_insn *i, unsigned mode, const struct operand *o, unsigned n)
+bool operands_match(csh h, const cs_insn *ci, const struct cv_insn *i, const struct operand *o, unsigned n)
 {
 	const cs_x86 *x = &ci->detail->x86;
 
-	(void)mode;
 	/* Compares whose predicate Capstone puts into the name. */
 	if (x->op_count + 1u == n && has_predicate(i))
 		n--;

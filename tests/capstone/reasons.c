@@ -65,7 +65,10 @@ static bool implied(const struct cv_insn *i)
 	}
 }
 
-/* Outside 64-bit mode VEX.W widens no general register: the host runs VPINSRQ there. MOVSXD without REX.W writes 32 bits (the table of 2B "MOVSX/MOVSXD"); CRC32 clears the upper half; LAR, LSL and MOV to a segment register read 16 whatever the operand size. */
+/*
+ * MOVSXD without REX.W writes 32 bits (the table of 2B "MOVSX/MOVSXD"); CRC32 clears the upper half; LAR, LSL and MOV to a
+ * segment register read 16 whatever the operand size.
+ */
 static bool other_width(const struct cv_insn *i)
 {
 	switch (i->op) {
@@ -89,10 +92,8 @@ static bool has_odd_rex_w(const uint8_t *p, unsigned mode)
 	       (memchr(p, 0x67, k) || (p[k] == 0x0f && (memchr(p, 0xf2, k) || memchr(p, 0xf3, k))));
 }
 
-enum reason reason_of(const cs_insn *ci, const struct cv_insn *i, const struct cv_opcode *row, const uint8_t *p, unsigned mode,
-		      bool names_differ)
+enum reason reason_of(const struct cv_insn *i, const struct cv_opcode *row, const uint8_t *p, unsigned mode, bool names_differ)
 {
-	(void)ci;
 	if (has_odd_rex_w(p, mode))
 		return REASON_REX_W;
 	if (i->op == CV_OP_rdpid || (i->op == CV_OP_clflush && (i->modrm & 0x38) == 0x30))
@@ -105,6 +106,7 @@ enum reason reason_of(const cs_insn *ci, const struct cv_insn *i, const struct c
 		return REASON_X87_OPERANDS;
 	if (implied(i))
 		return REASON_IMPLIED;
+	/* Outside 64-bit mode VEX.W widens no general register: the host runs VPINSRQ there. */
 	if (other_width(i) || (mode != 64 && (i->op == CV_OP_vpinsrd || i->op == CV_OP_vpextrd)))
 		return REASON_OPERAND_SIZE;
 	if (i->op == CV_OP_jcc || i->op == CV_OP_jmp || i->op == CV_OP_call || i->op == CV_OP_loop || i->op == CV_OP_loope ||

@@ -35,7 +35,6 @@ enum reason {
 /* Bytes that this host runs and the models don't have. */
 bool beyond_models(const uint8_t *p, unsigned n, unsigned mode);
 /* Why names or operands differ though validity and length agree; REASON_NONE: no reason known. */
-enum reason reason_of(const cs_insn *ci, const struct cv_insn *i, const struct cv_opcode *row, const uint8_t *p, unsigned mode,
-		      bool names_differ);
+enum reason reason_of(const struct cv_insn *i, const struct cv_opcode *row, const uint8_t *p, unsigned mode, bool names_differ);
 
 #endif
