@@ -7,6 +7,8 @@
 
 #define ALL_FLAGS (CV_FLAGS_ARITH | CV_FLAG_DF | CV_FLAG_TF | CV_FLAG_IF | CV_FLAG_IOPL | CV_FLAG_NT | CV_FLAG_RF | CV_FLAG_AC | CV_FLAG_ID)
 
+#define VSYSCALL_PAGE 0xffffffffff600000ull
+
 enum { FSW_C1 = 0x200, FSW_UE = 0x10, FSW_PE = 0x20, FSW_ES = 0x80, FSW_B = 0x8000 };
 
 static const struct cv_insn *last(const struct nat_encoding *e)
@@ -186,6 +188,10 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		return NAT_SAME;
 	if (touched_private(engine)) {
 		*why = "reached the child's own memory";
+		return NAT_EXCUSED;
+	}
+	if (engine->vector == 14 && engine->rip == engine->cr2 && (engine->cr2 & ~0xfffull) == VSYSCALL_PAGE) {
+		*why = "jumped into the page whose calls Linux emulates";
 		return NAT_EXCUSED;
 	}
 	if (e->result != CV_DECODE_OK && memory && vectors && x87 &&

@@ -100,6 +100,9 @@ static void far_to_code(struct soft_cpu *c, const struct cv_insn *i, uint16_t se
 		frame_push(&f, c->s.seg[CV_CS].sel);
 		frame_push(&f, soft_next_rip(c, i));
 		sys_stack_current(c, 0, &st);
+		/* From 64-bit code to other code, processors push with ESP: the stack is the called segment's. */
+		if (c->mode == 64 && !to64)
+			st.sp_size = 4;
 		if (!sys_push_frame(c, i, &st, &f) || !sys_check_target(c, i, d->raw, rip, 0))
 			return;
 	}

@@ -70,8 +70,8 @@ bool sys_push_frame(struct soft_cpu *c, const struct cv_insn *i, struct soft_sta
 
 	for (unsigned k = 0; k < f->n; k++)
 		memcpy(buf + (f->n - 1 - k) * f->size, &f->v[k], f->size);
-	/* A program's own far call, with alignment checks on. */
-	if (c->mmu == SOFT_MMU_ALIGN && st->cpl == 3 && (sp + (st->sp_size == 8 ? 0 : st->ss.base)) & (f->size - 1)) {
+	/* A program's own far call, with alignment checks on: after the stack's limits, before its pages. */
+	if (c->mmu == SOFT_MMU_ALIGN && st->cpl == 3 && (wraps || !total || within_stack(c, st, sp, total)) && (sp + (st->sp_size == 8 ? 0 : st->ss.base)) & (f->size - 1)) {
 		soft_raise_error(c, i, EXC_AC, 0);
 		return false;
 	}

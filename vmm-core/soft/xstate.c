@@ -125,13 +125,12 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 	uint64_t linear;
 
 	*off = soft_ea(c, i);
-	linear = *off + (i->seg >= CV_FS ? c->s.seg[i->seg].base : 0);
-	/* In 64-bit mode alignment comes before canonical form, but not with XSAVEC. */
-	if ((c->mode != 64 || i->op == CV_OP_xsavec) && !soft_linear(c, i, i->seg, *off, n, access, &linear))
+	/* In 64-bit mode alignment comes between the first byte's being canonical and the last one's. */
+	if (!soft_linear(c, i, i->seg, *off, c->mode == 64 ? 1 : n, access, &linear))
 		return false;
 	if (linear & (align - 1)) {
 		/* With alignment checks on, processors see accesses of four bytes first. */
-		if (c->mmu == SOFT_MMU_ALIGN && (linear & 3) && (c->mode != 64 || soft_canonical(c, linear)))
+		if (c->mmu == SOFT_MMU_ALIGN && (linear & 3))
 			soft_raise_error(c, i, EXC_AC, 0);
 		else
 			raise_gp0(c, i);
