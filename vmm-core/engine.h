@@ -48,7 +48,15 @@ struct cv_engine_host {
 	void (*entropy)(void *ctx, uint8_t *p, size_t n);
 	/* An external interrupt (or NMI: 2) is being delivered. */
 	void (*delivered)(void *ctx, unsigned vector);
+	/*
+	 * The engine answered an RDTSC itself, at the position where it now stands: t is the guest time in ns that it gave. NULL
+	 * where time isn't the host's clock, or must be asked for.
+	 */
+	void (*tsc_taken)(void *ctx, uint64_t t);
+	/* tsc_taken: guest ns = the host's CLOCK_MONOTONIC in ns + *delta, never less than *floor. false: ask `tsc` each time. */
+	bool (*tsc_base)(void *ctx, uint64_t *delta, uint64_t *floor);
 	const struct cv_cpuid_model *model; /* what CPUID announces; vmm-core/x86/cpuid.h */
+	enum cv_count_unit unit;	    /* what positions count */
 };
 
 enum cv_exit_kind {

@@ -159,6 +159,7 @@ static int make_engine(struct cv_machine *m, cv_engine_factory factory, struct c
 		.entropy = host_entropy,
 		.delivered = host_delivered,
 		.model = &m->model,
+		.unit = m->config.count,
 	};
 
 	m->engine = factory(&host, err);

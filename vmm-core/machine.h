@@ -44,6 +44,7 @@ struct cv_machine_config {
 	bool test_device;	   /* the board has devices/test_device.c, too */
 	uint64_t ram_size;	   /* bytes, a multiple of 1 MiB within CV_RAM_MIN..CV_RAM_MAX */
 	enum cv_clock_mode clock;
+	enum cv_count_unit count;  /* what positions count */
 	uint64_t epoch;		   /* seconds since 1970 that the RTC shows at power-on */
 	bool reboot;		   /* a guest reset restarts the machine instead of ending the run */
 	const char *cpu;	   /* borrowed: "chronovisor-v2", "v3,+la57" (cv_cpuid_model_parse); a machine's own is canonical */

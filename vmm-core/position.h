@@ -20,6 +20,13 @@
 
 #define CV_POS_LOOK 4096u
 
+/*
+ * What cv_pos.insns counts in a run: a property of the machine and of its recording. CV_COUNT_STEPS is for engines whose only exact
+ * counter counts so: an instruction retired, each iteration of a REP after its first, and each exception delivered through the IDT;
+ * branches and rcx are 0 then, in_rep is never set, and sub counts interrupts and NMIs since the last step.
+ */
+enum cv_count_unit { CV_COUNT_INSNS = 0, CV_COUNT_STEPS = 1 };
+
 struct cv_pos {
 	uint64_t insns;
 	uint64_t branches;
