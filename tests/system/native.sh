@@ -24,4 +24,14 @@ ops=$(sed -n 's/^ *\([0-9]*\) operations$/\1/p' "$WORK/out")
 # A case is the same whatever runs before it: its report names how to run it again.
 "$NATIVE" --mode 64 --seed 1 --first 1000 --cases 1 >"$WORK/one"
 grep -q '^seed 1: 1 cases from 1000 on, 0 differ' "$WORK/one" || fail "one case by itself"
+
+# Cases that a soak once found: images and frames at the ends of canonical addresses.
+for case in 91646603 121208227 136621331 169711146; do
+	"$NATIVE" --seed 20261120 --first "$case" --cases 1 >"$WORK/one" || {
+		cat "$WORK/one" >&2
+		fail "case $case of seed 20261120"
+	}
+done
+"$NATIVE" --seed 1 --only call_far_ind --cases 3200 >"$WORK/one" || fail "far calls"
+"$NATIVE" --seed 1 --only fxsave --cases 3200 >"$WORK/one" || fail "FXSAVE"
 echo "native: 5 million cases agree, $took s"
