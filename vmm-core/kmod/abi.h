@@ -135,6 +135,8 @@ struct cvvtx_run {
 	__u32 nring, ndirty;  /* out: filled slots. The process sets them to 0 when it has read them; RUN goes on behind them */
 	__u64 exits;	      /* world switches since CREATE, for people */
 	__u64 host_interrupts;
+	__u64 cs_base;	      /* out: CS as it is at this exit: what RIP means, without a GET_STATE */
+	__u32 cs_ar, efer;    /* out: EFER's low half, LMA among it */
 	/* Set to 1 at any time, also by a signal handler: RUN returns before the next entry. The process clears it. */
 	__u32 leave;
 	__u32 reserved;
@@ -195,7 +197,7 @@ struct cvvtx_state {
 #endif
 CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_info) == 80);
 CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_create) == 64);
-CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_run) == 352);
+CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_run) == 368);
 CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_tsc) == 32);
 CVVTX_STATIC_ASSERT(sizeof(struct cvvtx_state) == 1224);
 
