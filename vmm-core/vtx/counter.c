@@ -57,8 +57,9 @@ static int overshot(const struct cv_counter *c, const struct cv_counter_at *at, 
 	if (at->count == t->count && at->exits > t->exits)
 		return cv_error_set(err, CV_E_IO,
 				    "the guest caused %" PRIu64 " exits at count %" PRIu64 " where the point was at %" PRIu64
-				    ": it doesn't do what it did; replay with --engine soft to see where it differs",
-				    at->exits, at->count, t->exits);
+				    ": it doesn't do what it did, or the counter was later than its margin of %" PRIu64
+				    ". Replay with --engine soft to see where it differs",
+				    at->exits, at->count, t->exits, c->margin);
 	return cv_error_set(err, CV_E_IO,
 			    "the %s counter passed the point %" PRIu64 " and stands at %" PRIu64
 			    ": its skid exceeds the margin of %" PRIu64 " (largest seen: %" PRIu64
@@ -212,6 +213,15 @@ bool cv_counter_name(const struct cv_counter *c, const struct cv_counter_at *at,
 
 /* ---- what came of a move ---- */
 
+static int too_late(const struct cv_counter *c, uint64_t due, uint64_t count, struct cv_error *err)
+{
+	return cv_error_set(err, CV_E_IO,
+			    "the %s counter was due at %" PRIu64 " and fired at %" PRIu64 ", %" PRIu64
+			    " too late; its margin here is %" PRIu64
+			    ". The run can't go on exactly; use --engine soft, and report this CPU's model",
+			    cv_counter_name_of(c->kind), due, count, count - due, c->margin);
+}
+
 static void note_skid(struct cv_skid *s, uint64_t due, uint64_t count)
 {
 	uint64_t late = count - due;
@@ -252,8 +262,11 @@ int cv_counter_ran(struct cv_counter *c, const struct cv_move *move, enum cv_ran
 		at->exits = 0;
 	switch (how) {
 	case CV_RAN_FIRED:
-		if (move->due != CV_COUNTER_NO_LIMIT)
-			note_skid(&c->skid, move->due, count);
+		if (move->due == CV_COUNTER_NO_LIMIT)
+			break;
+		note_skid(&c->skid, move->due, count);
+		if (count > move->due && count - move->due > c->margin)
+			return too_late(c, move->due, count, err);
 		break;
 	case CV_RAN_STEPPED:
 		c->skid.steps++;

@@ -110,7 +110,7 @@ void cv_counter_init(struct cv_counter *c, enum cv_counter_kind kind, uint64_t m
 void cv_counter_simulate(struct cv_counter *c, uint64_t skid, uint64_t seed);
 
 /*
- * The next move from `at` to `target`. 0, or CV_E_IO with a message where move->kind is CV_MOVE_OVERSHOT: the margin was wrong, or
+ * The next move from `at` to `target`; a `recognise` target is to be sought from a named point before it. 0, or CV_E_IO with a message where move->kind is CV_MOVE_OVERSHOT: the margin was wrong, or
  * the counter miscounts; the run must end.
  */
 int cv_counter_next(struct cv_counter *c, const struct cv_counter_at *at, const struct cv_counter_point *target,
@@ -129,7 +129,7 @@ bool cv_counter_name(const struct cv_counter *c, const struct cv_counter_at *at,
 
 /*
  * `move` has ended so, with the counter at `count`. Brings `at` up to date but for rip and rcx, which the caller reads. CV_E_IO where the counter
- * can't be right: it went back, or counted more than one unit in one step.
+ * can't be trusted: it was later than the margin, went back, or counted two branches in one step.
  */
 int cv_counter_ran(struct cv_counter *c, const struct cv_move *move, enum cv_ran how, uint64_t count, struct cv_counter_at *at,
 		   struct cv_error *err);
