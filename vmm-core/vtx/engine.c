@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VT-x engine's loop: hardware where it can be, the software engine for the rest, one exact position throughout.
+ *
+ * At each boundary, in the software engine's order: the stop; a kick; what is deliverable; then the guest goes on. It goes on in hardware until
+ * the counter fires or something exits; exits.c carries the exit out, or says that the software engine must. That one works on
+ * the same RAM and the same host functions, so what it does is what it would have done alone.
+ *
+ * The software engine carries out, exactly as the contract wants it, and for as long as need be:
+ *	- one instruction: what exits ask for; the delivery of interrupts, NMIs and debug traps; states that VT-x can't enter;
+ *	- the last steps before a stop when the counter is late;
+ *	- whole runs to the stop: single steps, and with break- or watchpoints of the debugger's;
+ *	- stretches: while the guest has TF set, a debug register armed or BTF on, and while address line 20 is masked.
+ *
+ * Before it runs it is given the state anew, for the guest has changed page tables and code behind it; while it runs several times in a row
+ * it keeps both. It decodes single instructions afresh; before it runs more than one what it had decoded is dropped.
+ *
+ * The last step before a stop is made alone: a single-step trap of the guest's own comes before the counter's exit, and must not be
+ * delivered where the run stops.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm-core/vtx/internal.h"
+#include "vmm-core/x86/cpuid.h"
+
+/* Units that the software engine may run before it is asked again whether hardware could go on. */
+#define STRETCH 4096u
+
+enum { INTR_SHADOWS = 3, INTR_NMI = 8 };
+
+/* --- Where the state is --- */
+
+static int read_device(struct vtx_engine *e, struct cv_error *err)
+{
+	int rc = e->dev_known ? 0 : vtx_device_get(&e->device, &e->dev, err);
+
+	e->dev_known = !rc;
+	return rc;
+}
+
+/* The delivery of a debug trap was broken off: VT-x has put its causes into DR6 and forgotten them. */
+static bool lost_trap(const struct cvvtx_run *run)
+{
+	return (run->vector_info & 0x800007ffu) == (0x80000000u | 3u << 8 | 1);
+}
+
+static void from_device(const struct vtx_engine *e, struct cv_vcpu_state *s)
+{
+	vtx_from_device(&e->dev, e->run, s);
+	if (lost_trap(e->run))
+		s->pending_db |= s->dr[6] & 0xc00f;
+}
+
+static int bring_home(struct vtx_engine *e, struct cv_error *err)
+{
+	int rc;
+
+	if (e->where == VTX_AT_HOME)
+		return 0;
+	rc = read_device(e, err);
+	if (rc)
+		return rc;
+	from_device(e, &e->s);
+	vtx_to_device(&e->s, &e->dev); /* canonical, to be compared with what goes back */
+	e->where = VTX_AT_HOME;
+	e->soft_current = false;
+	e->transfers++;
+	return 0;
+}
+
+static bool translation_differs(const struct cvvtx_state *a, const struct cvvtx_state *b)
+{
+	return a->cr0 != b->cr0 || a->cr3 != b->cr3 || a->cr4 != b->cr4 || a->efer != b->efer || a->pat != b->pat;
+}
+
+static int send_to_device(struct vtx_engine *e, struct cv_error *err)
+{
+	struct cvvtx_state next;
+
+	vtx_to_device(&e->s, &next);
+	vtx_to_run(&e->s, e->run);
+	e->run->vector_info = 0;
+	e->umip = e->s.cr4 & CV_CR4_UMIP;
+	e->where = VTX_IN_DEVICE;
+	if (e->dev_known && !memcmp(&next, &e->dev, sizeof(next)))
+		return 0;
+	e->flush |= !e->dev_known || translation_differs(&next, &e->dev);
+	e->dev = next;
+	e->dev_known = true;
+	return vtx_device_set(&e->device, &next, err);
+}
+
+/* --- The software engine --- */
+
+static int soft_run(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, struct cv_error *err)
+{
+	const struct cv_soft_knobs none = {0};
+	int rc = bring_home(e, err);
+
+	if (rc)
+		return rc;
+	if (!stop->step && e->code_stale) {
+		cv_soft_set_knobs(e->soft, &none); /* drops all decoded code */
+		e->code_stale = false;
+	}
+	if (!e->soft_current)
+		e->soft->ops->set_state(e->soft, &e->s);
+	e->soft_running = true;
+	rc = e->soft->ops->run(e->soft, stop, exit, err);
+	e->soft->ops->get_state(e->soft, &e->s);
+	e->soft_running = false;
+	e->soft_current = true;
+	return rc;
+}
+
+/* Did a delivery bring the run to where a guest that only takes interrupts is given input? */
+static bool is_look(const struct vtx_engine *e, const struct cv_pos *before)
+{
+	return e->s.pos.sub && (e->s.pos.sub != before->sub || e->s.pos.insns != before->insns) && e->s.pos.sub % CV_POS_LOOK == 0;
+}
+
+/* One unit, or one delivery. *over: exit is the run's. */
+static int soft_step(struct vtx_engine *e, struct cv_exit *exit, bool *over, struct cv_error *err)
+{
+	const struct cv_stop stop = {.insns = UINT64_MAX, .step = true};
+	struct cv_pos before;
+	int rc = bring_home(e, err);
+
+	if (rc)
+		return rc;
+	before = e->s.pos;
+	e->steps++;
+	rc = soft_run(e, &stop, exit, err);
+	*over = exit->kind != CV_EXIT_POSITION || is_look(e, &before);
+	return rc;
+}
+
+/* At most `units`, not past the stop. */
+static int soft_stretch(struct vtx_engine *e, const struct cv_stop *stop, uint64_t units, struct cv_exit *exit, bool *over,
+			struct cv_error *err)
+{
+	struct cv_stop part = {.insns = stop->insns};
+	int rc;
+
+	if (stop->insns - e->s.pos.insns > units)
+		part.insns = e->s.pos.insns + units;
+	e->soft_runs++;
+	rc = soft_run(e, &part, exit, err);
+	*over = exit->kind != CV_EXIT_POSITION || e->s.pos.insns < part.insns;
+	return rc;
+}
+
+/* --- Hardware --- */
+
+/* The module's list of dirtied pages, into the machine's. */
+static void drain_dirty(struct vtx_engine *e)
+{
+	uint32_t n = e->run->ndirty < CVVTX_DIRTY_SLOTS ? e->run->ndirty : CVVTX_DIRTY_SLOTS;
+
+	for (uint32_t k = 0; k < n; k++)
+		if (e->device.dirty[k] < e->host.mem->pages)
+			cv_memory_mark_dirty(e->host.mem, e->device.dirty[k]);
+	e->run->ndirty = 0;
+}
+
+/* What the module must hear before the guest goes on. */
+static int settle_debts(struct vtx_engine *e, struct cv_error *err)
+{
+	int rc = 0;
+
+	if (e->zeroed != e->host.mem->zeroed) {
+		rc = vtx_device_command(&e->device, CVVTX_DROP, err);
+		e->zeroed = e->host.mem->zeroed;
+		e->protect = false;
+	}
+	if (!rc && e->protect)
+		rc = vtx_device_command(&e->device, CVVTX_PROTECT, err);
+	if (!rc && e->flush)
+		rc = vtx_device_command(&e->device, CVVTX_FLUSH, err);
+	e->protect = e->flush = false;
+	return rc;
+}
+
+static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
+{
+	const struct cv_irqchip_ops *irq = e->host.irqchip;
+	struct cvvtx_run *run = e->run;
+	int rc = e->where == VTX_AT_HOME ? send_to_device(e, err) : 0;
+
+	if (!rc)
+		rc = settle_debts(e, err);
+	if (rc)
+		return rc;
+	run->flags = e->umip ? CVVTX_RUN_DTABLE : 0;
+	if (irq && irq->pending(e->host.irqchip_dev))
+		run->flags |= CVVTX_RUN_INTR_WINDOW;
+	if (e->s.nmi_pending)
+		run->flags |= CVVTX_RUN_NMI_WINDOW;
+	run->inject = run->inject_error = run->inject_len = 0;
+	run->budget = budget;
+	rc = vtx_device_run(&e->device, err);
+	e->dev_known = false;
+	e->code_stale = true;
+	e->entries++;
+	drain_dirty(e);
+	if (run->units) {
+		e->s.pos.insns += run->units;
+		e->s.pos.sub = 0;
+	}
+	return rc;
+}
+
+/* --- Boundaries --- */
+
+static uint64_t rflags_now(const struct vtx_engine *e)
+{
+	return e->where == VTX_AT_HOME ? e->s.rflags : e->run->rflags;
+}
+
+static bool shadow_now(const struct vtx_engine *e)
+{
+	return e->where == VTX_AT_HOME ? e->s.shadow != 0 : (e->run->interruptibility & INTR_SHADOWS) != 0;
+}
+
+static bool nmi_blocked_now(const struct vtx_engine *e)
+{
+	return e->where == VTX_AT_HOME ? e->s.nmi_blocked : (e->run->interruptibility & INTR_NMI) != 0;
+}
+
+static bool deliverable(const struct vtx_engine *e)
+{
+	const struct cv_irqchip_ops *irq = e->host.irqchip;
+
+	if (e->where == VTX_AT_HOME && e->s.pending_db && !(e->s.shadow & CV_SHADOW_MOVSS))
+		return true;
+	if (shadow_now(e))
+		return false;
+	if (e->s.nmi_pending && !nmi_blocked_now(e))
+		return true;
+	return rflags_now(e) & CV_FLAG_IF && irq && irq->pending(e->host.irqchip_dev);
+}
+
+/* Can hardware go on from here? An NMI that waits for a shadow to end: some CPUs' windows open too early. */
+static bool can_enter(const struct vtx_engine *e)
+{
+	if (e->s.nmi_pending && shadow_now(e))
+		return false;
+	if (e->where == VTX_AT_HOME)
+		return vtx_can_run(&e->s);
+	return !(e->run->rflags & CV_FLAG_TF) && !(e->run->dr[7] & 0x20ff) && !e->s.a20_masked;
+}
+
+/* Does what keeps hardware out last for more than an instruction or two? */
+static bool lasting(const struct vtx_engine *e)
+{
+	uint64_t dr7 = e->where == VTX_AT_HOME ? e->s.dr[7] : e->run->dr[7];
+
+	return rflags_now(e) & CV_FLAG_TF || dr7 & 0x20ff || e->s.a20_masked ||
+	       (e->where == VTX_AT_HOME && e->s.cr4 & CV_CR4_LA57);
+}
+
+static int go_without(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, bool *over, struct cv_error *err)
+{
+	if (!deliverable(e) && lasting(e))
+		return soft_stretch(e, stop, STRETCH, exit, over, err);
+	return soft_step(e, exit, over, err);
+}
+
+/* The guest is in hardware and has come out again: what now? */
+static int after_exit(struct vtx_engine *e, const struct cv_stop *stop, const struct cv_move *move, struct cv_exit *exit, bool *over,
+		      struct cv_error *err)
+{
+	struct cv_counter_at at = {.count = e->s.pos.insns};
+
+	/* An instruction behind the stop may have exited before the counter: it isn't carried out now. */
+	if (e->s.pos.insns >= stop->insns && e->run->exit != CVVTX_EXIT_ENTRY_FAILED) {
+		if (e->s.pos.insns > stop->insns)
+			return cv_error_set(err, CV_E_IO, "VT-x went past step %llu to %llu: the counter can't be trusted; use --engine soft",
+					    (unsigned long long)stop->insns, (unsigned long long)e->s.pos.insns);
+		return 0;
+	}
+	switch (vtx_exit(e, err)) {
+	case VTX_FAILED:
+		return err && err->code ? err->code : CV_E_IO;
+	case VTX_BY_SOFT:
+		e->flush |= vtx_exit_flushes(e);
+		return soft_step(e, exit, over, err);
+	case VTX_FIRED:
+		return cv_counter_ran(&e->counter, move, CV_RAN_FIRED, e->s.pos.insns, &at, err);
+	case VTX_DONE:
+		break;
+	}
+	return 0;
+}
+
+static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, bool *over, struct cv_error *err)
+{
+	const struct cv_counter_at at = {.count = e->s.pos.insns};
+	struct cv_counter_point target = {.count = stop->insns};
+	struct cv_move move = {.kind = CV_MOVE_RUN, .budget = CVVTX_COUNT_NONE, .due = CV_COUNTER_NO_LIMIT};
+	int rc = 0;
+
+	if (e->s.halted && !deliverable(e)) {
+		exit->kind = CV_EXIT_HALT;
+		*over = true;
+		return 0;
+	}
+	if (deliverable(e) || !can_enter(e))
+		return go_without(e, stop, exit, over, err);
+	if (target.count - at.count > 1)
+		target.count--;
+	if (stop->insns != UINT64_MAX)
+		rc = cv_counter_next(&e->counter, &at, &target, &move, err);
+	if (rc)
+		return rc;
+	if (move.kind == CV_MOVE_STEP) {
+		e->counter.skid.steps += target.count - at.count;
+		return soft_stretch(e, stop, target.count - at.count, exit, over, err);
+	}
+	rc = enter(e, move.budget, err);
+	return rc ? rc : after_exit(e, stop, &move, exit, over, err);
+}
+
+static bool whole_run_is_soft(const struct vtx_engine *e, const struct cv_stop *stop)
+{
+	return stop->step || stop->in_rep || stop->stop_at_delivery || e->nbreaks || e->nwatches;
+}
+
+static int run_loop(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, struct cv_error *err)
+{
+	bool over = false;
+	int rc = 0;
+
+	if (whole_run_is_soft(e, stop)) {
+		e->soft_runs++;
+		return soft_run(e, stop, exit, err);
+	}
+	while (!rc && !over) {
+		if (e->s.pos.insns >= stop->insns) {
+			exit->kind = CV_EXIT_POSITION;
+			return 0;
+		}
+		if (e->kicked) {
+			exit->kind = CV_EXIT_KICK;
+			return 0;
+		}
+		rc = advance(e, stop, exit, &over, err);
+	}
+	return rc;
+}
+
+/* --- The table --- */
+
+static int vtx_run(struct cv_engine *base, const struct cv_stop *stop, struct cv_exit *exit, struct cv_error *err)
+{
+	struct vtx_engine *e = vtx_of(base);
+	int rc = e->err.code;
+
+	memset(exit, 0, sizeof(*exit));
+	if (rc)
+		cv_error_set(err, rc, "%s", e->err.msg);
+	e->kicked = false;
+	if (!rc)
+		rc = run_loop(e, stop, exit, err);
+	e->kicked = false;
+	if (rc)
+		exit->kind = CV_EXIT_ERROR;
+	return rc;
+}
+
+static void vtx_free(struct cv_engine *base)
+{
+	struct vtx_engine *e = base ? vtx_of(base) : NULL;
+
+	if (!e)
+		return;
+	vtx_device_release(&e->device);
+	if (e->soft)
+		e->soft->ops->free(e->soft);
+	free(e);
+}
+
+static uint64_t home_rip(const struct cv_vcpu_state *s)
+{
+	if (s->efer & CV_EFER_LMA && s->seg[CV_CS].ar & CV_AR_L)
+		return s->rip;
+	return (uint32_t)(s->seg[CV_CS].base + s->rip);
+}
+
+static void vtx_position(struct cv_engine *base, struct cv_pos *pos)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	if (e->soft_running) {
+		e->soft->ops->position(e->soft, pos);
+		return;
+	}
+	*pos = e->s.pos;
+	pos->rip = e->where == VTX_IN_DEVICE ? vtx_linear_rip(e->run) : home_rip(&e->s);
+}
+
+static void vtx_get_state(struct cv_engine *base, struct cv_vcpu_state *s)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	if (e->soft_running) {
+		e->soft->ops->get_state(e->soft, s);
+		return;
+	}
+	*s = e->s;
+	if (e->where == VTX_IN_DEVICE && !read_device(e, &e->err))
+		from_device(e, s);
+	vtx_position(base, &s->pos);
+}
+
+static void vtx_set_state(struct cv_engine *base, const struct cv_vcpu_state *s)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	e->s = *s;
+	e->s.rflags |= 2;
+	e->where = VTX_AT_HOME;
+	e->soft_current = false;
+	e->flush = true;
+}
+
+static void vtx_kick(struct cv_engine *base)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	e->kicked = true;
+	if (e->soft_running)
+		e->soft->ops->kick(e->soft);
+}
+
+static void vtx_flush(struct cv_engine *base)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	e->protect = e->flush = true;
+	e->soft->ops->flush_tlb(e->soft);
+}
+
+static void vtx_ram_written(struct cv_engine *base, uint32_t page, uint32_t offset, uint32_t len)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	e->soft->ops->ram_written(e->soft, page, offset, len);
+}
+
+static int vtx_set_points(struct cv_engine *base, const uint64_t *breaks, size_t nbreaks, const struct cv_watch *watches,
+			  size_t nwatches, struct cv_error *err)
+{
+	struct vtx_engine *e = vtx_of(base);
+	int rc = e->soft->ops->set_points(e->soft, breaks, nbreaks, watches, nwatches, err);
+
+	if (rc)
+		return rc;
+	e->nbreaks = nbreaks;
+	e->nwatches = nwatches;
+	return 0;
+}
+
+static bool vtx_translate(struct cv_engine *base, uint64_t linear, uint64_t *gpa)
+{
+	struct vtx_engine *e = vtx_of(base);
+	struct cv_vcpu_state s;
+
+	if (!e->soft_running && (e->where == VTX_IN_DEVICE || !e->soft_current)) {
+		vtx_get_state(base, &s);
+		e->soft->ops->set_state(e->soft, &s);
+		e->soft_current = e->where == VTX_AT_HOME;
+	}
+	return e->soft->ops->translate(e->soft, linear, gpa);
+}
+
+static void vtx_set_a20(struct cv_engine *base, bool masked)
+{
+	struct vtx_engine *e = vtx_of(base);
+
+	if (e->soft_running) {
+		e->soft->ops->set_a20(e->soft, masked);
+		return;
+	}
+	e->soft_current = e->soft_current && e->s.a20_masked == masked;
+	e->s.a20_masked = masked;
+}
+
+static const struct cv_engine_ops vtx_ops = {
+	.name = "vtx",
+	.free = vtx_free,
+	.run = vtx_run,
+	.get_state = vtx_get_state,
+	.set_state = vtx_set_state,
+	.position = vtx_position,
+	.kick = vtx_kick,
+	.flush_tlb = vtx_flush,
+	.ram_written = vtx_ram_written,
+	.set_points = vtx_set_points,
+	.translate = vtx_translate,
+	.set_a20 = vtx_set_a20,
+};
+
+/* --- Making one --- */
+
+static int check_host(const struct cv_engine_host *host, const struct vtx_device *d, struct cv_error *err)
+{
+	uint64_t missing = vtx_missing_features(host->model, d->info.refused);
+	char text[480];
+
+	if (!(d->info.features & CVVTX_HAS_EXACT_TIMER))
+		return cv_error_set(err, CV_E_NOTFOUND,
+				    "VT-x works here, but no counter gives exact positions in the unit that recordings use: use --engine soft");
+	if (host->unit != CV_COUNT_STEPS)
+		return cv_error_set(err, CV_E_BADINPUT,
+				    "VT-x counts steps here, and this machine counts instructions: use --count steps, or --engine soft");
+	if (missing) {
+		vtx_missing_text(host->model, missing, text, sizeof(text));
+		return cv_error_set(err, CV_E_NOTFOUND, "%s", text);
+	}
+	return 0;
+}
+
+struct cv_engine *cv_vtx_new(const struct cv_engine_host *host, struct cv_error *err)
+{
+	struct vtx_engine *e = calloc(1, sizeof(*e));
+	int rc;
+
+	if (!e) {
+		cv_error_set(err, CV_E_NOMEM, "no memory for the VT-x engine");
+		return NULL;
+	}
+	e->base.ops = &vtx_ops;
+	e->host = *host;
+	rc = vtx_device_open(&e->device, err);
+	if (!rc)
+		rc = check_host(host, &e->device, err);
+	if (!rc)
+		rc = vtx_device_create(&e->device, host->mem, CVVTX_COUNTER_BENCH, host->model->xcr0_mask, err);
+	if (!rc)
+		e->soft = cv_soft_new(host, err);
+	if (!e->soft) {
+		vtx_free(&e->base);
+		return NULL;
+	}
+	e->run = e->device.run;
+	e->zeroed = host->mem->zeroed;
+	cv_counter_init(&e->counter, CV_COUNTER_BENCH, 0);
+	cv_vcpu_reset(&e->s);
+	return &e->base;
+}
+
+void cv_vtx_set_skid(struct cv_engine *base, unsigned skid)
+{
+	cv_counter_simulate(&vtx_of(base)->counter, skid, 1);
+}
+
+void cv_vtx_stats(struct cv_engine *base, char *buf, size_t n)
+{
+	const struct vtx_engine *e = vtx_of(base);
+	char skid[256];
+
+	cv_skid_text(&e->counter, skid, sizeof(skid));
+	snprintf(buf, n, "entries %llu, world switches %llu, light exits %llu, soft steps %llu, soft runs %llu, transfers %llu, %s",
+		 (unsigned long long)e->entries, (unsigned long long)e->run->exits, (unsigned long long)e->light,
+		 (unsigned long long)e->steps, (unsigned long long)e->soft_runs, (unsigned long long)e->transfers, skid);
+}
