@@ -38,7 +38,8 @@
 #define CVVTX_NO_EFER (1u << 8)		    /* entry and exit don't load EFER and PAT */
 #define CVVTX_NO_RDRAND_EXITING (1u << 9)   /* has RDRAND or RDSEED and can't make it exit */
 #define CVVTX_NO_VPID (1u << 10)	    /* never alone a reason: only told */
-#define CVVTX_NO_DTABLE (1u << 11)	    /* no descriptor-table exiting (UMIP can't be emulated) */
+#define CVVTX_NO_DTABLE (1u << 11)	    /* no descriptor-table exiting (UMIP can't be emulated); alone no reason */
+#define CVVTX_NO_FRED (1u << 12)	    /* the host kernel takes its events by FRED, which this module can't restore */
 
 /* What there is besides: bits of cvvtx_info.features. */
 #define CVVTX_HAS_MTF (1u << 0)
@@ -64,6 +65,7 @@ struct cvvtx_info {
 
 /* --- CVVTX_CREATE --- */
 
+/* COUNTER_NONE: `budget` must be CVVTX_COUNT_NONE, `units` stays 0. */
 enum { CVVTX_COUNTER_NONE = 0, CVVTX_COUNTER_BENCH = 1, CVVTX_COUNTER_PMU = 2 };
 
 struct cvvtx_create {
@@ -109,6 +111,12 @@ enum {
 };
 
 #define CVVTX_COUNT_NONE (~0ull)
+
+/*
+ * In vector_info, beside the SDM's bits: the event broken off is the one that this RUN was asked to inject, not one of the guest's
+ * own. `inject` may hold this bit: it's ignored there, as are all bits but 31 and 11:0.
+ */
+#define CVVTX_VECTOR_INJECTED (1u << 30)
 
 struct cvvtx_run {
 	/* In: read at RUN. */
