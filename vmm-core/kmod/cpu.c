@@ -82,8 +82,9 @@ static u32 features(const struct cvvtx_info *c)
 		f |= CVVTX_HAS_EPT_AD;
 	if (cvvtx_can(c->proc2, SECONDARY_EXEC_ENABLE_PML))
 		f |= CVVTX_HAS_PML;
-	if (cvvtx_can(c->proc2, SECONDARY_EXEC_ENABLE_VPID) && (c->ept_vpid & VMX_VPID_INVVPID_BIT) &&
-	    (c->ept_vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT))
+	/* The kernel's names for the INVVPID bits are relative to the upper half. */
+	if (cvvtx_can(c->proc2, SECONDARY_EXEC_ENABLE_VPID) && (c->ept_vpid >> 32 & VMX_VPID_INVVPID_BIT) &&
+	    (c->ept_vpid >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT))
 		f |= CVVTX_HAS_VPID;
 	if (boot_cpu_has(X86_FEATURE_INVPCID) && cvvtx_can(c->proc2, SECONDARY_EXEC_ENABLE_INVPCID))
 		f |= CVVTX_HAS_INVPCID;

@@ -73,6 +73,7 @@ struct cvvtx_vm {
 
 	/* The guest's state beside the VMCS. */
 	u64 xcr0;
+	u32 efer; /* constant between exits */
 	void *xsave;		/* a page */
 	struct cvvtx_state *state; /* for copying */
 	u64 dr6;

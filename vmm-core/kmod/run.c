@@ -553,6 +553,9 @@ static void settle(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	if (w->activity)
 		w->activity = cvvtx_vmread(GUEST_ACTIVITY_STATE);
 	r->activity = w->activity;
+	r->cs_base = cvvtx_vmread(GUEST_CS_BASE);
+	r->cs_ar = cvvtx_vmread(GUEST_CS_AR_BYTES);
+	r->efer = vm->efer;
 	r->insn_len = t->exit < 0x1000 ? cvvtx_vmread(VM_EXIT_INSTRUCTION_LEN) : 0;
 }
 

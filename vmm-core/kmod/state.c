@@ -143,6 +143,7 @@ int cvvtx_state_set(struct cvvtx_vm *vm, const struct cvvtx_state *s)
 	m[CVVTX_KERNEL_GS].value = s->kernel_gs_base;
 	m[CVVTX_AUX].value = s->tsc_aux;
 	vm->xcr0 = s->xcr0;
+	vm->efer = s->efer;
 	memcpy(vm->xsave, s->xsave, sizeof(s->xsave));
 	return 0;
 }
