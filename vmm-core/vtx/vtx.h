@@ -24,6 +24,12 @@ struct cv_vtx_probe {
 };
 void cv_vtx_probe(struct cv_vtx_probe *p);
 
+/*
+ * Runs the counter's self-test (selftest.h) on a machine of its own. 0: `text` says what was seen, one line; CV_E_NOTFOUND: err says why
+ * the counter, or VT-x, can't be used and what to do.
+ */
+int cv_vtx_selftest(char *text, size_t n, struct cv_error *err);
+
 /* For tests: the counter fires up to `skid` units late, pseudo-randomly; results must not depend on it. */
 void cv_vtx_set_skid(struct cv_engine *e, unsigned skid);
 /* One line of statistics, as cv_soft_stats. */
