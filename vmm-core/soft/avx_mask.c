@@ -226,12 +226,15 @@ static bool gather_elements(struct soft_cpu *c, const struct cv_insn *i, const s
 /*
  * An element faults: does the instruction first leave as a REP does between two iterations (soft.h, rep_left)? What elements
  * before it trapped on is delivered in lieu of the fault (SDM 2C "VGATHERDPS"), a watchpoint is reported, and who looks for
- * the position that this gave finds it again. The fault then comes when the instruction goes on.
+ * the position that this gave finds it again. The fault then comes when the instruction goes on. Where positions count steps, none
+ * lies between the two: the trap comes as the fault would, and a watchpoint is reported where the fault has been delivered.
  */
 static bool leaves(const struct soft_cpu *c, const struct cv_insn *i, uint64_t pending)
 {
 	if (!c->single || c->fault.vector == SOFT_RESTART)
 		return false;
+	if (soft_counts_steps(c))
+		return c->s.pending_db != pending;
 	return c->watch_hit.len || c->s.pending_db != pending || (c->rep_stops && wrap(i, c->s.gpr[CV_RCX]) <= c->rep_stop);
 }
 
@@ -251,11 +254,14 @@ static __attribute__((noinline)) bool gather(struct soft_cpu *c, const struct cv
 	bool ok = gather_elements(c, i, &g);
 
 	with_mmu(c, mmu);
-	if (!ok && leaves(c, i, pending)) {
+	if (ok)
+		return true;
+	c->keep_watch = soft_counts_steps(c);
+	if (leaves(c, i, pending)) {
 		c->fault.vector = -1;
 		c->rep_left = true;
 	}
-	return ok;
+	return false;
 }
 
 #define GATHER(name, index_size, size) \

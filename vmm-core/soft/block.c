@@ -272,6 +272,8 @@ static bool decode_record(struct soft_cpu *c, const uint8_t *p, size_t n, uint64
 	i->off = (uint16_t)off;
 	if (r == CV_DECODE_OK) {
 		soft_prepare(c, i, rip);
+		if (soft_counts_steps(c) && soft_repeats(i))
+			i->flags |= CV_INSN_SINGLE;
 		return true;
 	}
 	i->op = CV_OP_none;

@@ -9,6 +9,10 @@
  * When interrupts are looked for. What makes one deliverable is either an input applied between two runs or something
  * that a lone instruction did, so looking at the start of a run and after every lone instruction or delivery is
  * exact; `attention` says when. Nothing depends on where blocks begin or end.
+ *
+ * Steps. Where positions count steps, each iteration of a REP is an instruction in all respects: its shadow, RF, and the
+ * breakpoint on it. A REP runs alone then, for as many iterations as the budget has, or for one where another could differ from
+ * it in any of these; `insns` is the number of steps. Nobody can see whether it left in between.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +22,7 @@
 #include "vmm-core/soft/block.h"
 #include "vmm-core/soft/flags.h"
 #include "vmm-core/soft/mem.h"
+#include "vmm-core/soft/steps.h"
 #include "vmm-core/soft/sys.h"
 
 enum { FETCH_ENTRIES = 256 };
@@ -42,6 +47,7 @@ struct soft_engine {
 	uint64_t limit;
 	bool attention;	  /* something may be deliverable */
 	bool lone;	  /* an instruction is running alone: the position is settled */
+	bool one_step;	  /* counting steps: run one iteration of a REP at a time */
 	uint64_t cs_base; /* as ctx was made */
 	uint32_t cs_limit;
 	uint64_t entered, singles, deliveries;
@@ -241,7 +247,7 @@ static void undo(struct soft_cpu *c, uint64_t rip, uint8_t shadow, uint64_t pend
 		c->s.rip = rip;
 		if (c->s.rflags & CV_FLAG_TF && c->s.gpr[CV_RCX] != rcx)
 			c->s.pending_db |= DR6_BS;
-		if (!c->s.pending_db)
+		if (!c->s.pending_db && !soft_counts_steps(c))
 			c->s.shadow = shadow;
 		return;
 	}
@@ -249,7 +255,8 @@ static void undo(struct soft_cpu *c, uint64_t rip, uint8_t shadow, uint64_t pend
 		c->s.rip = rip;
 	c->s.shadow = shadow;
 	c->s.pending_db = pending | (c->s.pending_db & DR6_BD);
-	c->watch_hit.len = 0;
+	if (!c->keep_watch)
+		c->watch_hit.len = 0;
 }
 
 /*
@@ -263,13 +270,14 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	int64_t budget = c->budget;
 	uint8_t shadow = c->s.shadow;
 	uint64_t flags = c->s.rflags;
-	uint64_t rip = c->s.rip, rcx = c->s.gpr[CV_RCX], pending = c->s.pending_db;
-	bool retired;
+	uint64_t rip = c->s.rip, rcx = c->s.gpr[CV_RCX], pending = c->s.pending_db, left = 0;
+	bool retired, rep;
 
 	e->singles++;
 	e->attention = true;
 	c->single = true;
 	c->rep_left = false;
+	c->keep_watch = false;
 	c->link_from = NULL;
 	if (i) {
 		one->insn[0] = *i;
@@ -287,6 +295,11 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	one->rip = rip;
 	one->n = 1;
 	one->chain[0] = one->chain[1] = NULL;
+	rep = soft_counts_steps(c) && soft_repeats(&one->insn[0]);
+	if (rep) {
+		left = soft_iterations_left(c, &one->insn[0]);
+		soft_limit_iterations(c, &one->insn[0], e->one_step ? 1 : (uint64_t)budget);
+	}
 	c->budget = 0;
 	c->s.shadow = 0;
 	e->lone = true;
@@ -296,7 +309,7 @@ static void run_alone(struct soft_engine *e, const struct cv_insn *i, cv_handler
 	c->next = NULL;
 	c->link_from = NULL;
 	retired = c->fault.vector < 0 && !c->rep_left;
-	c->budget = budget - retired;
+	c->budget = budget - (rep ? soft_count_iterations(c, &one->insn[0], left, retired) : retired);
 	if (!retired) {
 		undo(c, rip, shadow, pending, rcx);
 		return;
@@ -415,6 +428,8 @@ static bool at_stop(const struct soft_engine *e, const struct cv_stop *stop)
 
 	if (p->insns != stop->insns)
 		return p->insns > stop->insns;
+	if (soft_counts_steps(&e->c))
+		return true;
 	return !stop->in_rep || (p->in_rep && p->rcx <= stop->rcx);
 }
 
@@ -426,6 +441,8 @@ static void advance(struct soft_engine *e, const struct cv_stop *stop)
 	bool alone = stop->step || e->knobs.single || c->s.shadow || c->s.rflags & (CV_FLAG_TF | CV_FLAG_RF) ||
 		     c->budget <= 0;
 
+	if (soft_counts_steps(c))
+		e->one_step = alone || soft_has_break(c, linear_rip(c));
 	if (alone) {
 		c->rep_stops = stop->in_rep && c->s.pos.insns == stop->insns;
 		c->rep_stop = stop->rcx;
@@ -466,11 +483,15 @@ static bool resolve(struct soft_engine *e, struct cv_exit *exit)
 
 	if (c->rep_left) {
 		const struct cv_insn *i = &e->one->insn[0];
-		uint64_t rcx = c->s.gpr[CV_RCX];
 
 		c->rep_left = false;
+		if (soft_counts_steps(c)) {
+			settle(e);
+			/* A gather's trap in lieu of its fault. */
+			return soft_repeats(i) || deliver(e, SOFT_EV_EXCEPTION, EXC_DB, false, 0, exit);
+		}
 		c->s.pos.in_rep = true;
-		c->s.pos.rcx = i->asize == 8 ? rcx : i->asize == 4 ? (uint32_t)rcx : (uint16_t)rcx;
+		c->s.pos.rcx = soft_iterations_left(c, i);
 		return true;
 	}
 	if (c->fault.vector == SOFT_RESTART) {
@@ -499,7 +520,8 @@ static bool boundary_exit(struct soft_engine *e, const struct cv_stop *stop, boo
 		exit->type = c->watch_hit.type;
 		return true;
 	}
-	if (at_stop(e, stop) || (moved && stop->step) || (delivered && (stop->stop_at_delivery || c->s.pos.sub % CV_POS_LOOK == 0))) {
+	if (at_stop(e, stop) || (moved && stop->step) ||
+	    (delivered && (stop->stop_at_delivery || (c->s.pos.sub && c->s.pos.sub % CV_POS_LOOK == 0)))) {
 		exit->kind = CV_EXIT_POSITION;
 		return true;
 	}
@@ -608,6 +630,8 @@ static void soft_position(struct cv_engine *base, struct cv_pos *pos)
 	struct soft_engine *e = engine_of(base);
 
 	*pos = e->c.s.pos;
+	if (soft_counts_steps(&e->c))
+		pos->branches = 0;
 	pos->rip = linear_rip(&e->c);
 }
 

@@ -6,6 +6,9 @@
  * element by the general way, which fills the TLB or does what is unusual. Count and index registers are exact after
  * every step, so a fault, a restart or a position stop may come between any two. The flags of CMPS and SCAS are as before
  * the instruction until it retires (SDM 2B "REP").
+ *
+ * Where positions count steps, each iteration is complete with its flags; and REP leaves after each element that went the general
+ * way, since what that touched may have made an interrupt deliverable.
  */
 #include "vmm-core/soft/exec.h"
 
@@ -283,6 +286,7 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
     u64 (*many)(struct soft_cpu *, const struct cv_insn *, u64), bool compares)
 {
 	struct soft_flags before = c->fl;
+	bool slowly = false;
 	u64 left, k;
 
 	if (!repeated(i))
@@ -298,21 +302,24 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
 		k = many(c, i, left);
 		if (!k) {
 			if (!one(c, i)) {
-				c->fl = before;
+				if (!soft_counts_steps(c))
+					c->fl = before;
 				return false;
 			}
+			slowly = soft_counts_steps(c);
 			k = 1;
 		}
 		count_down(c, i, k);
 		if (compares && ends(c, i))
 			return true;
-		if (unlikely(c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i))
+		if (unlikely(slowly || c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i))
 			goto leave;
 	}
 	return true;
 leave:
 	c->rep_left = true;
-	c->fl = before;
+	if (!soft_counts_steps(c))
+		c->fl = before;
 	return false;
 }
 

@@ -330,7 +330,10 @@ static void note_delivered(struct soft_cpu *c, enum soft_event_type type, int ve
 	if (type == SOFT_EV_NMI || type == SOFT_EV_EXTERNAL)
 		c->s.halted = false;
 	c->s.shadow = 0;
-	c->s.pos.sub++;
+	if (soft_counts_steps(c) && type == SOFT_EV_EXCEPTION)
+		c->budget--; /* a step; sub is 0 after it */
+	else
+		c->s.pos.sub++;
 }
 
 bool soft_deliver(struct soft_cpu *c, enum soft_event_type type, int vector, bool has_error, uint32_t error,

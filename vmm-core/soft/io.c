@@ -4,7 +4,8 @@
  *
  * A REP INS or OUTS commits each iteration (registers, memory, port) before the next one begins, so a fault or a stop in
  * the middle leaves it restartable with RCX saying how far it came; it retires once. INS makes sure that it can store
- * before it reads the port: an input is never lost.
+ * before it reads the port: an input is never lost. Where positions count steps it leaves after each iteration: the device
+ * may have made an interrupt deliverable.
  * Relies on the decoder for: opcode (bit 0 clear: byte; bit 3 of IN/OUT: port in DX), osize, asize, prefixes, seg (OUTS).
  */
 #include "vmm-core/soft/sys.h"
@@ -131,7 +132,7 @@ static void rep_io(struct soft_cpu *c, const struct cv_insn *i, bool in, uint16_
 		if (!(in ? ins_once(c, i, port, n) : outs_once(c, i, port, n)))
 			return;
 		write_gpr(c, CV_RCX, i->asize, c->s.gpr[CV_RCX] - 1);
-		if ((c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i)) {
+		if ((c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF || soft_counts_steps(c)) && count_left(c, i)) {
 			c->rep_left = true;
 			return;
 		}

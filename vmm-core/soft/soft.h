@@ -126,6 +126,7 @@ struct soft_cpu {
 	uint64_t ld;	       /* what a slow load brought */
 	uint64_t rep_stop;     /* with rep_stops: a REP leaves, not retired, when its count has come down to this */
 	bool rep_stops, rep_left;
+	bool keep_watch;       /* the instruction faults, but watch_hit is of a part of it that is done */
 	/* Of the x87 instruction being executed: what FOP and FDP become if it raises an exception that isn't masked. */
 	uint16_t x87_fop;
 	bool x87_memory;
@@ -172,6 +173,23 @@ static inline uint64_t soft_next_rip(const struct soft_cpu *c, const struct cv_i
 /* CV_INSN_SINGLE handlers only: the instruction has retired; RIP is the next one, or `rip`. */
 void soft_retire(struct soft_cpu *c, const struct cv_insn *i);
 void soft_retire_to(struct soft_cpu *c, const struct cv_insn *i, uint64_t rip);
+
+/* A string instruction under REP. Where positions count steps (vmm-core/position.h) each iteration is an instruction in all respects. */
+static inline bool soft_repeats(const struct cv_insn *i)
+{
+	if (!(i->prefixes & (CV_PFX_REP | CV_PFX_REPNE)))
+		return false;
+	switch (i->op) {
+	case CV_OP_movs: case CV_OP_stos: case CV_OP_lods: case CV_OP_cmps: case CV_OP_scas: case CV_OP_ins: case CV_OP_outs:
+		return true;
+	default:
+		return false;
+	}
+}
+static inline bool soft_counts_steps(const struct soft_cpu *c)
+{
+	return c->host.unit == CV_COUNT_STEPS;
+}
 
 /* May a 64-bit access, branch or return use this linear address? SDM 3A 4.5.2; the width follows CR4.LA57. */
 static inline bool soft_canonical(const struct soft_cpu *c, uint64_t a)
@@ -267,7 +285,7 @@ bool soft_load_seg(struct soft_cpu *c, const struct cv_insn *i, unsigned seg, ui
 /*
  * Delivers an event through the IDT (all modes). next_rip: the return address for software interrupts. On nested faults
  * makes #DF, then shutdown. Returns false for shutdown (triple fault; *vector says what could not be delivered).
- * Settles s.rip at the handler's first instruction; adds one to s.pos.sub. External interrupts and NMI clear halted.
+ * Settles s.rip at the handler's first instruction; adds one to s.pos.sub, or charges a step if what was delivered is one. External interrupts and NMI clear halted.
  */
 bool soft_deliver(struct soft_cpu *c, enum soft_event_type type, int vector, bool has_error, uint32_t error,
 		  uint64_t next_rip, uint8_t *failed);
