@@ -56,7 +56,7 @@ static_program() {
 # The module, built by kbuild on a copy of its sources: $VTX/kmod/chronovisor_vtx.ko.
 build_module() {
 	mkdir -p "$VTX/kmod"
-	cp -pu "$top"/vmm-core/kmod/* "$VTX/kmod/"
+	cp -u "$top"/vmm-core/kmod/* "$VTX/kmod/"
 	make -C "$HOST_HEADERS" M="$VTX/kmod" modules >"$VTX/kmod.log" 2>&1 || {
 		tail -n 30 "$VTX/kmod.log" >&2
 		fail "the module doesn't build"
