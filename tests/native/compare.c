@@ -7,6 +7,9 @@
 
 #define ALL_FLAGS (CV_FLAGS_ARITH | CV_FLAG_DF | CV_FLAG_TF | CV_FLAG_IF | CV_FLAG_IOPL | CV_FLAG_NT | CV_FLAG_RF | CV_FLAG_AC | CV_FLAG_ID)
 
+/* Where Linux places stack, vDSO and libraries, each time elsewhere. */
+#define LINUX_STACKS 0x7f0000000000ull
+#define LINUX_STACKS_END 0x800000000000ull
 #define VSYSCALL_PAGE 0xffffffffff600000ull
 
 enum { FSW_C1 = 0x200, FSW_UE = 0x10, FSW_PE = 0x20, FSW_ES = 0x80, FSW_B = 0x8000 };
@@ -139,7 +142,8 @@ static bool nearly_same_x87(uint8_t *a, const uint8_t *b)
 /* Did the host touch what only the child has mapped? */
 static bool touched_private(const struct nat_state *engine)
 {
-	return engine->vector == 14 && engine->cr2 + 64 >= NAT_PRIVATE && engine->cr2 < NAT_PRIVATE_END;
+	return engine->vector == 14 && ((engine->cr2 + 64 >= NAT_PRIVATE && engine->cr2 < NAT_PRIVATE_END) ||
+					(engine->cr2 >= LINUX_STACKS && engine->cr2 < LINUX_STACKS_END));
 }
 
 /*
@@ -204,6 +208,10 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		*why = "IRET: which of two faults on the frame comes first";
 		return NAT_EXCUSED;
 	}
+	if (is_alone(e, CV_OP_xrstor) && native->vector == 14 && engine->vector == 13 && memory && vectors && x87) {
+		*why = "XRSTOR of a component that the engine's models don't have";
+		return NAT_EXCUSED;
+	}
 	if (is_alone(e, CV_OP_xrstor) && native->vector == 13 && memory && rest) {
 		*why = "XRSTOR of a reserved bit of MXCSR: some parts may have been loaded before";
 		return NAT_EXCUSED;
@@ -225,7 +233,8 @@ enum nat_verdict nat_compare(const struct nat_host *h, const struct nat_encoding
 		*why = "transcendental: ours is correctly rounded, one unit apart";
 		return NAT_EXCUSED;
 	}
-	if (e->n == 1 && transcendental((enum cv_op)e->insn[0].op) && memory && rest && vectors && least_normal(native->x + XS_ST)) {
+	if (e->n == 1 && transcendental((enum cv_op)e->insn[0].op) && memory && rest && vectors &&
+	    (least_normal(native->x + XS_ST) || (e->insn[0].op == CV_OP_fsincos && least_normal(native->x + XS_ST + 16)))) {
 		*why = "transcendental: rounded up to the least normal number, which is underflow if it is less";
 		return NAT_EXCUSED;
 	}

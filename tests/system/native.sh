@@ -32,6 +32,12 @@ for case in 91646603 121208227 136621331 169711146; do
 		fail "case $case of seed 20261120"
 	}
 done
+for case in 92984725 385604969 498517432 498517437 498517439 542454336 542454344 542454347 731462516; do
+	"$NATIVE" --seed 20261121 --first "$case" --cases 1 >"$WORK/one" || {
+		cat "$WORK/one" >&2
+		fail "case $case of seed 20261121"
+	}
+done
 "$NATIVE" --seed 1 --only call_far_ind --cases 3200 >"$WORK/one" || fail "far calls"
 "$NATIVE" --seed 1 --only fxsave --cases 3200 >"$WORK/one" || fail "FXSAVE"
 echo "native: 5 million cases agree, $took s"

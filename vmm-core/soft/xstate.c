@@ -125,8 +125,11 @@ static bool image_offset(struct soft_cpu *c, const struct cv_insn *i, unsigned a
 	uint64_t linear;
 
 	*off = soft_ea(c, i);
-	/* In 64-bit mode alignment comes between the first byte's being canonical and the last one's. */
-	if (!soft_linear(c, i, i->seg, *off, c->mode == 64 ? 1 : n, access, &linear))
+	/*
+	 * In 64-bit mode alignment comes between the first byte's being canonical and the last one's, elsewhere between the segment's
+	 * limit and its being writable.
+	 */
+	if (!soft_linear(c, i, i->seg, *off, c->mode == 64 ? 1 : n, SOFT_READ, &linear))
 		return false;
 	if (linear & (align - 1)) {
 		/* With alignment checks on, processors see accesses of four bytes first. */
