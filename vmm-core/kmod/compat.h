@@ -78,6 +78,14 @@ static inline void cvvtx_write_cr2(u64 v)
 	asm volatile("mov %0, %%cr2" : : "r"(v) : "memory");
 }
 
+static inline u64 cvvtx_rdtsc(void)
+{
+	u32 lo, hi;
+
+	asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return lo | (u64)hi << 32;
+}
+
 static inline u64 cvvtx_get_xcr0(void)
 {
 	u32 lo, hi;

@@ -12,6 +12,7 @@
 #include <linux/io.h>
 #include <linux/notifier.h>
 #include <linux/reboot.h>
+#include <linux/sched/signal.h>
 #include <linux/suspend.h>
 #include <asm/msr-index.h>
 #include <asm/tlbflush.h>
@@ -19,6 +20,7 @@
 #include "module.h"
 
 struct cvvtx_info cvvtx_caps;
+u64 cvvtx_overhead;
 DEFINE_PER_CPU(struct cvvtx_vm *, cvvtx_current);
 static DEFINE_PER_CPU(unsigned long, vmxon_page);
 static DEFINE_PER_CPU(bool, vmx_on);
@@ -29,8 +31,8 @@ static struct {
 	bool suspending, rebooting;
 	int hotplug_state;
 	u32 refused; /* what never changes */
-	s8 exact_timer; /* -1: not tried yet */
-} vmx = { .lock = __MUTEX_INITIALIZER(vmx.lock), .exact_timer = -1 };
+	bool timer_tried;
+} vmx = { .lock = __MUTEX_INITIALIZER(vmx.lock) };
 
 /* --- What this CPU has --- */
 
@@ -233,13 +235,17 @@ static void put_locked(void)
 /* Once, as soon as VMX can be had: does the timer count instructions? */
 static void try_timer(void)
 {
-	if (vmx.exact_timer >= 0 || !(cvvtx_caps.features & CVVTX_HAS_PREEMPTION_TIMER))
+	u32 need = CVVTX_HAS_PREEMPTION_TIMER | CVVTX_HAS_RDTSCP;
+
+	if (vmx.timer_tried || (cvvtx_caps.features & need) != need || signal_pending(current))
 		return;
 	if (get_locked())
 		return;
-	vmx.exact_timer = cvvtx_exact_timer();
-	if (vmx.exact_timer > 0)
+	cvvtx_overhead = cvvtx_exact_timer();
+	if (cvvtx_overhead)
 		cvvtx_caps.features |= CVVTX_HAS_EXACT_TIMER;
+	/* A signal cuts the test short. */
+	vmx.timer_tried = cvvtx_overhead || !signal_pending(current);
 	put_locked();
 }
 

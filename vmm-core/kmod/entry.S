@@ -59,6 +59,7 @@ SYM_FUNC_START(cvvtx_enter)
 	_ASM_EXTABLE(2b, 3b)
 
 SYM_INNER_LABEL(cvvtx_exited, SYM_L_GLOBAL)
+	cli /* an exit has cleared IF, but Bochs holds interrupts back only when told so */
 	push %rdi
 	mov 8(%rsp), %rdi
 	mov %rax, RAX(%rdi)

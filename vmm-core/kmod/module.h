@@ -35,10 +35,10 @@ struct cvvtx_event {
 };
 
 /* MSRs that entry and exit swap. */
-enum { CVVTX_STAR, CVVTX_LSTAR, CVVTX_CSTAR, CVVTX_FMASK, CVVTX_KERNEL_GS, CVVTX_AUX, CVVTX_MSRS };
+enum { CVVTX_STAR, CVVTX_LSTAR, CVVTX_CSTAR, CVVTX_FMASK, CVVTX_KERNEL_GS, CVVTX_AUX, CVVTX_TSX, CVVTX_MSRS };
 
 struct cvvtx_msrs {
-	struct vmx_msr_entry guest[CVVTX_MSRS];
+	struct vmx_msr_entry guest[CVVTX_MSRS + 1]; /* behind those in use: the TSC, stored by exits where the timer is exact */
 	struct vmx_msr_entry host[CVVTX_MSRS];
 };
 
@@ -68,8 +68,13 @@ struct cvvtx_vm {
 	u16 vpid;      /* 0: without */
 	void *msr_bitmap;
 	struct cvvtx_msrs *msrs;
+	bool tsx_off; /* entry switches transactions off (constant) */
 	struct cvvtx_written written;
 	u64 host_debugctl;
+	struct vmx_msr_entry *tsc_at_exit;
+	bool ticks;	/* the preemption timer is on and ticks by instructions */
+	u64 overhead;	/* ticks of an entry that aren't the guest's; 0: only the timer tells */
+	u64 overhead_seen;
 
 	/* The guest's state beside the VMCS. */
 	u64 xcr0;
@@ -92,22 +97,25 @@ struct cvvtx_vm {
 	bool flush_ept, flush_vpid;
 };
 
+/* How a single step is made. */
+enum cvvtx_step { CVVTX_STEP_NONE, CVVTX_STEP_MTF, CVVTX_STEP_TICK, CVVTX_STEP_TF, CVVTX_STEP_DELIVERY };
+
 /* One RUN. */
 struct cvvtx_turn {
 	u32 flags;
-	u64 budget, units;
+	enum cvvtx_step step;
+	u64 limit; /* units after which to end */
+	u64 units;
 	struct cvvtx_event event;    /* to inject at the next entry */
 	struct cvvtx_event injected; /* by the last entry */
 	bool entered;		     /* at least once: `inject` was taken */
 	u32 nring, ndirty;
 	u64 delta, floor;
 	u64 rip_in;	   /* RIP at the last entry, where an event was injected */
-	bool tf;	   /* stepping by a hidden TF */
-	bool deliver_only; /* stepping without MTF over an injection: exit right behind it */
 	bool guest_tf;
 	u32 shadow;	   /* interruptibility bits that the step took away */
 	u32 armed;	   /* preemption timer */
-	u32 timer_on;
+	u64 tsc;	   /* before the entry */
 	/* The exit. */
 	u32 reason;
 	u64 qualification, gpa, gla;
@@ -162,7 +170,8 @@ void cvvtx_context_leave(struct cvvtx_vm *vm);
 long cvvtx_run(struct cvvtx_vm *vm);
 
 /* counter.c */
-int cvvtx_exact_timer(void); /* VMX is on */
+u64 cvvtx_exact_timer(void); /* VMX is on */
+extern u64 cvvtx_overhead;   /* cpu.c: what it found; 0: the timer isn't exact */
 
 /* entry.S: 0: the guest ran and exited; 1: VM entry failed at once */
 int cvvtx_enter(u64 *gpr, bool launched);

@@ -11,14 +11,17 @@
  * preemption timer doesn't see it.
  *
  * Units. The preemption timer of an emulator ticks once an instruction, and once for the VM entry itself: armed with n+1 it runs n.
+ * An emulator also may forget the host's interrupts while the guest's IF is 0: there every entry ends after SLICE ticks.
  *
- * Stepping without MTF sets TF behind the guest's back and lets every exception exit, so that no frame on the guest's stack shows it.
+ * Stepping is done by MTF; without it by the timer where that is exact (one unit, or two where the first casts a shadow); else by TF,
+ * which is set behind the guest's back while every exception exits, so that no frame on the guest's stack shows it.
  * PUSHF, POPF, IRET, INT n, INT3, INTO, SYSCALL and SYSENTER do see TF: the process must not step over these (it emulates them).
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/task_work.h>
 #include <asm/debugreg.h>
 #include <asm/msr-index.h>
 
@@ -44,6 +47,13 @@
 #define QUAL_WRITE 2ull
 #define QUAL_GLA 0x80ull
 #define QUAL_UNBLOCKED 0x1000ull
+#define SLICE 50000u /* ticks */
+
+/*
+ * Machine checks are the host's. #AC: a host that detects split locks (MSR_TEST_CTRL) makes one where the guest's own state asks for none; the
+ * process executes the instruction and finds out.
+ */
+#define ALWAYS_EXIT (1u << X86_TRAP_MC | 1u << X86_TRAP_AC)
 
 /* What to do after an exit. */
 enum verdict { AGAIN, END, PIN, BREATHE };
@@ -66,14 +76,14 @@ static int take_input(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 
 	memset(t, 0, sizeof(*t));
 	t->flags = READ_ONCE(r->flags);
-	t->budget = READ_ONCE(r->budget);
+	t->limit = READ_ONCE(r->budget);
 	t->delta = READ_ONCE(r->tsc_delta);
 	t->floor = READ_ONCE(r->tsc_floor);
 	t->nring = READ_ONCE(r->nring);
 	t->ndirty = READ_ONCE(r->ndirty);
 	if ((t->flags & ~CVVTX_RUN_FLAGS) || t->nring > CVVTX_RING_SLOTS || t->ndirty > CVVTX_DIRTY_SLOTS || READ_ONCE(r->reserved))
 		return -EINVAL;
-	if (vm->cfg.counter == CVVTX_COUNTER_NONE && t->budget != CVVTX_COUNT_NONE)
+	if (vm->cfg.counter == CVVTX_COUNTER_NONE && t->limit != CVVTX_COUNT_NONE)
 		return -EINVAL;
 	if ((t->flags & CVVTX_RUN_DTABLE) && !cvvtx_can(cvvtx_caps.proc2, SECONDARY_EXEC_DESC))
 		return -EINVAL;
@@ -112,11 +122,11 @@ static void arm_breakpoints(struct cvvtx_vm *vm, u64 dr7)
 
 static u32 exceptions_for(const struct cvvtx_turn *t, u64 dr7)
 {
-	if ((t->flags & CVVTX_RUN_ALL_EXCEPTIONS) || t->tf)
+	if ((t->flags & CVVTX_RUN_ALL_EXCEPTIONS) || t->step == CVVTX_STEP_TF)
 		return ~0u;
-	if ((t->flags & (CVVTX_RUN_STEP | CVVTX_RUN_BREAKPOINTS)) || (dr7 & DR7_GD))
-		return 1u << X86_TRAP_MC | 1u << X86_TRAP_DB;
-	return 1u << X86_TRAP_MC;
+	if ((t->flags & CVVTX_RUN_BREAKPOINTS) || (dr7 & DR7_GD))
+		return ALWAYS_EXIT | 1u << X86_TRAP_DB;
+	return ALWAYS_EXIT;
 }
 
 static void write_flags(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
@@ -130,32 +140,37 @@ static void write_flags(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
 		proc |= CPU_BASED_INTR_WINDOW_EXITING;
 	if (t->flags & CVVTX_RUN_NMI_WINDOW)
 		proc |= CPU_BASED_NMI_WINDOW_EXITING;
-	if ((t->flags & CVVTX_RUN_STEP) && (cvvtx_caps.features & CVVTX_HAS_MTF))
+	if (t->step == CVVTX_STEP_MTF)
 		proc |= CPU_BASED_MONITOR_TRAP_FLAG;
 	if (t->flags & CVVTX_RUN_DTABLE)
 		proc2 |= SECONDARY_EXEC_DESC;
-	if (vm->cfg.counter == CVVTX_COUNTER_BENCH || t->deliver_only)
+	if (vm->ticks || t->step == CVVTX_STEP_DELIVERY)
 		pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
 	set_control(CPU_BASED_VM_EXEC_CONTROL, &w->proc, proc);
 	set_control(SECONDARY_VM_EXEC_CONTROL, &w->proc2, proc2);
 	set_control(PIN_BASED_VM_EXEC_CONTROL, &w->pin, pin);
 }
 
-/* Stepping without MTF: TF, or, where an event goes in first, a timer that is up as soon as it is delivered. */
-static void plan_step(struct cvvtx_turn *t, u64 *rflags, u32 *shadow)
+/* Without MTF and exact timer: TF, or, where an event goes in first, a timer that is up as soon as it's delivered. */
+static void plan_step(struct cvvtx_vm *vm, struct cvvtx_turn *t, u64 *rflags, u32 *shadow)
 {
-	if (!(t->flags & CVVTX_RUN_STEP) || (cvvtx_caps.features & CVVTX_HAS_MTF))
+	if (!(t->flags & CVVTX_RUN_STEP))
 		return;
-	if (t->event.info && (cvvtx_caps.features & CVVTX_HAS_PREEMPTION_TIMER)) {
-		t->deliver_only = true;
-		return;
+	if (cvvtx_caps.features & CVVTX_HAS_MTF) {
+		t->step = CVVTX_STEP_MTF;
+	} else if (vm->ticks) {
+		t->step = CVVTX_STEP_TICK;
+		t->limit = min_t(u64, t->limit, t->event.info ? 0 : 1);
+	} else if (t->event.info && (cvvtx_caps.features & CVVTX_HAS_PREEMPTION_TIMER)) {
+		t->step = CVVTX_STEP_DELIVERY;
+	} else {
+		t->step = CVVTX_STEP_TF;
+		t->guest_tf = *rflags & X86_EFLAGS_TF;
+		*rflags |= X86_EFLAGS_TF;
+		/* With TF set, VM entry would want a pending #DB under these shadows; nothing is injected that they could hold up. */
+		t->shadow = *shadow & (SHADOW_STI | SHADOW_MOV_SS);
+		*shadow &= ~t->shadow;
 	}
-	t->tf = true;
-	t->guest_tf = *rflags & X86_EFLAGS_TF;
-	*rflags |= X86_EFLAGS_TF;
-	/* With TF set, VM entry would want a pending #DB under these shadows; nothing is injected that they could hold up. */
-	t->shadow = *shadow & (SHADOW_STI | SHADOW_MOV_SS);
-	*shadow &= ~t->shadow;
 }
 
 /* SDM 3C 26.3.1.5: under a shadow or in HLT a pending single-step trap must go with TF. */
@@ -183,7 +198,7 @@ static int write_input(struct cvvtx_vm *vm, struct cvvtx_turn *t, u64 dr7)
 
 	if ((shadow & ~INTERRUPTIBILITY) || activity > 1)
 		return -EINVAL;
-	plan_step(t, &rflags, &shadow);
+	plan_step(vm, t, &rflags, &shadow);
 	write_flags(vm, t);
 	set_control(EXCEPTION_BITMAP, &w->exceptions, exceptions_for(t, dr7));
 	cvvtx_vmwrite(GUEST_RIP, READ_ONCE(r->rip));
@@ -206,17 +221,14 @@ static int write_input(struct cvvtx_vm *vm, struct cvvtx_turn *t, u64 dr7)
 /* The timer so that what is left of the budget runs. An own event that goes in will count one itself. */
 static void arm_timer(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
-	u64 n = U32_MAX;
+	u64 left = t->limit > t->units ? t->limit - t->units : 0;
 
-	if (t->deliver_only) {
+	if (vm->ticks)
+		t->armed = min_t(u64, left, SLICE) + 1 - (left && t->event.info && t->event.own);
+	else if (t->step == CVVTX_STEP_DELIVERY)
 		t->armed = 0;
-	} else if (vm->cfg.counter == CVVTX_COUNTER_BENCH) {
-		if (t->budget != CVVTX_COUNT_NONE)
-			n = min_t(u64, n, t->budget - t->units + 1 - (t->event.info && t->event.own && t->budget > t->units));
-		t->armed = n;
-	} else {
+	else
 		return;
-	}
 	cvvtx_vmwrite(VMX_PREEMPTION_TIMER_VALUE, t->armed);
 }
 
@@ -263,6 +275,8 @@ static int enter(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 		cvvtx_flush(vm);
 	if (cr2 != cvvtx_read_cr2())
 		cvvtx_write_cr2(cr2);
+	if (vm->ticks)
+		t->tsc = cvvtx_rdtsc();
 	failed = cvvtx_enter(r->gpr, vm->launched);
 	if (unlikely(vm->host_debugctl))
 		cvvtx_wrmsr(MSR_IA32_DEBUGCTLMSR, vm->host_debugctl);
@@ -315,15 +329,26 @@ static void look_at_delivery(struct cvvtx_turn *t)
 		cvvtx_vmwrite(GUEST_INTERRUPTIBILITY_INFO, cvvtx_vmread(GUEST_INTERRUPTIBILITY_INFO) & ~(u64)SHADOW_NMI);
 }
 
+/* What the guest executed since the entry. */
 static void count_units(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
+	u64 ticks;
 	u32 left;
 
-	if (vm->cfg.counter != CVVTX_COUNTER_BENCH || t->deliver_only)
+	if (!vm->ticks || vm->written.activity)
 		return;
+	ticks = vm->tsc_at_exit->value - t->tsc;
+	if (vm->overhead) {
+		/* An exit while an event is injected comes before the entry's own tick. */
+		if (ticks > vm->overhead)
+			t->units += ticks - vm->overhead;
+		return;
+	}
 	left = cvvtx_vmread(VMX_PREEMPTION_TIMER_VALUE);
-	if (t->armed > left)
+	if (t->armed > left) {
 		t->units += t->armed - left - 1;
+		vm->overhead_seen = ticks - (t->armed - left - 1);
+	}
 }
 
 static void block_nmi(void)
@@ -349,7 +374,7 @@ static void advance(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	if (shadow & (SHADOW_STI | SHADOW_MOV_SS))
 		cvvtx_vmwrite(GUEST_INTERRUPTIBILITY_INFO, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
 	/* The guest's own single-step trap comes behind it. */
-	if (unlikely(t->tf ? t->guest_tf : !!(cvvtx_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF)))
+	if (unlikely(t->step == CVVTX_STEP_TF ? t->guest_tf : !!(cvvtx_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF)))
 		cvvtx_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, cvvtx_vmread(GUEST_PENDING_DBG_EXCEPTIONS) | DEBUG_BS);
 	t->stepped = true;
 }
@@ -369,7 +394,7 @@ static enum verdict time_stamp(struct cvvtx_vm *vm, struct cvvtx_turn *t, bool r
 		v = t->floor;
 	t->floor = v;
 	slot = &vm->ring[t->nring++];
-	slot->units = t->units;
+	slot->units = vm->cfg.counter == CVVTX_COUNTER_NONE ? 0 : t->units;
 	slot->rip = cvvtx_vmread(GUEST_RIP);
 	slot->value = v;
 	slot->rdtscp = rdtscp;
@@ -379,8 +404,7 @@ static enum verdict time_stamp(struct cvvtx_vm *vm, struct cvvtx_turn *t, bool r
 	if (rdtscp)
 		r->gpr[1] = (u32)vm->msrs->guest[CVVTX_AUX].value;
 	advance(vm, t);
-	if (vm->cfg.counter == CVVTX_COUNTER_BENCH)
-		t->units++;
+	t->units++;
 	return t->flags & CVVTX_RUN_STEP ? end(t, CVVTX_EXIT_STEP) : AGAIN;
 }
 
@@ -410,7 +434,7 @@ static enum verdict exception(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 		t->intr_error = cvvtx_vmread(VM_EXIT_INTR_ERROR_CODE);
 	if ((t->intr_info & INFO_UNBLOCKED) && (t->intr_info & INFO_VECTOR) != X86_TRAP_DF && !t->event.info)
 		block_nmi();
-	if (t->tf && (t->intr_info & INFO_VECTOR) == X86_TRAP_DB && (t->qualification & DEBUG_BS)) {
+	if (t->step == CVVTX_STEP_TF && (t->intr_info & INFO_VECTOR) == X86_TRAP_DB && (t->qualification & DEBUG_BS)) {
 		t->stepped = true;
 		if (!t->guest_tf && !(t->qualification & ~DEBUG_BS))
 			return end(t, CVVTX_EXIT_STEP);
@@ -439,9 +463,9 @@ static enum verdict ept_violation(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 
 static enum verdict timer(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
-	if (t->deliver_only)
+	if (t->step == CVVTX_STEP_DELIVERY)
 		return end(t, CVVTX_EXIT_STEP);
-	return AGAIN; /* the loop's head sees a budget that is used up */
+	return serve_host(vm, t); /* the loop's head sees a budget that is used up */
 }
 
 static enum verdict entry_failed(struct cvvtx_turn *t, u64 why)
@@ -474,16 +498,16 @@ static enum verdict handle(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 /* Before an entry, interrupts off: is there a reason not to? */
 static bool must_end(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
-	if (unlikely(signal_pending(current))) {
+	if (unlikely(t->units >= t->limit && !t->event.info)) {
+		end(t, t->step == CVVTX_STEP_TICK && t->entered ? CVVTX_EXIT_STEP : CVVTX_EXIT_COUNT);
+	} else if (unlikely(signal_pending(current))) {
 		t->error = -EINTR;
 		end(t, CVVTX_EXIT_SIGNAL);
-	} else if (unlikely(READ_ONCE(vm->run->leave) || test_thread_flag(TIF_NOTIFY_RESUME))) {
+	} else if (unlikely(READ_ONCE(vm->run->leave) || task_work_pending(current))) {
 		end(t, CVVTX_EXIT_SIGNAL);
 	} else if (unlikely(!cvvtx_vmx_is_on())) {
 		t->error = -ESHUTDOWN;
 		end(t, CVVTX_EXIT_SIGNAL);
-	} else if (unlikely(t->units >= t->budget && !t->event.info && vm->cfg.counter == CVVTX_COUNTER_BENCH)) {
-		end(t, CVVTX_EXIT_COUNT);
 	} else {
 		return false;
 	}
@@ -541,7 +565,7 @@ static void settle(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	struct cvvtx_written *w = &vm->written;
 	u64 rflags = cvvtx_vmread(GUEST_RFLAGS);
 
-	if (t->tf)
+	if (t->step == CVVTX_STEP_TF)
 		rflags = t->guest_tf ? rflags | X86_EFLAGS_TF : rflags & ~(u64)X86_EFLAGS_TF;
 	r->rip = cvvtx_vmread(GUEST_RIP);
 	r->gpr[4] = cvvtx_vmread(GUEST_RSP);
@@ -578,7 +602,7 @@ static void tell(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
 			r->inject_len = t->event.len;
 	}
 	r->dr[6] = vm->dr6;
-	r->units = t->units;
+	r->units = vm->cfg.counter == CVVTX_COUNTER_NONE ? 0 : t->units;
 	r->tsc_floor = t->floor;
 	r->nring = t->nring;
 	r->ndirty = t->ndirty;

@@ -23,6 +23,7 @@ static const u32 swapped[CVVTX_MSRS] = {
 	[CVVTX_STAR] = MSR_STAR,	  [CVVTX_LSTAR] = MSR_LSTAR,
 	[CVVTX_CSTAR] = MSR_CSTAR,	  [CVVTX_FMASK] = MSR_SYSCALL_MASK,
 	[CVVTX_KERNEL_GS] = MSR_KERNEL_GS_BASE, [CVVTX_AUX] = MSR_TSC_AUX,
+	[CVVTX_TSX] = MSR_IA32_TSX_CTRL,
 };
 
 /* MSRs that the guest reads and writes itself: swapped by VMCS fields or the lists above. All others exit. */
@@ -31,9 +32,16 @@ static const u32 own_msrs[] = {
 	MSR_CSTAR,	      MSR_SYSCALL_MASK,	     MSR_FS_BASE,	    MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 };
 
-static unsigned int nswapped(void)
+static bool has_tsx_control(void)
 {
-	return cvvtx_caps.features & CVVTX_HAS_RDTSCP ? CVVTX_MSRS : CVVTX_AUX;
+	return boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES) && (cvvtx_rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_TSX_CTRL_MSR);
+}
+
+static unsigned int nswapped(const struct cvvtx_vm *vm)
+{
+	if (!(cvvtx_caps.features & CVVTX_HAS_RDTSCP))
+		return CVVTX_AUX;
+	return vm->tsx_off ? CVVTX_MSRS : CVVTX_TSX;
 }
 
 /* --- VMX instructions --- */
@@ -108,7 +116,7 @@ static void write_host_cpu(struct cvvtx_vm *vm)
 	cvvtx_vmwrite(HOST_IA32_SYSENTER_EIP, cvvtx_rdmsr(MSR_IA32_SYSENTER_EIP));
 	cvvtx_vmwrite(HOST_IA32_EFER, cvvtx_rdmsr(MSR_EFER));
 	cvvtx_vmwrite(HOST_IA32_PAT, cvvtx_rdmsr(MSR_IA32_CR_PAT));
-	for (i = 0; i < nswapped(); i++)
+	for (i = 0; i < nswapped(vm); i++)
 		vm->msrs->host[i].value = cvvtx_rdmsr(swapped[i]);
 	vm->written.host_cr3 = cvvtx_read_cr3();
 	cvvtx_vmwrite(HOST_CR3, vm->written.host_cr3);
@@ -164,10 +172,9 @@ static void write_controls(struct cvvtx_vm *vm)
 {
 	const struct cvvtx_info *c = &cvvtx_caps;
 	struct cvvtx_written *w = &vm->written;
-	bool bench = vm->cfg.counter == CVVTX_COUNTER_BENCH;
 
 	w->pin = cvvtx_allowed(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS |
-				       (bench ? PIN_BASED_VMX_PREEMPTION_TIMER : 0),
+				       (vm->ticks ? PIN_BASED_VMX_PREEMPTION_TIMER : 0),
 			       c->pin);
 	w->proc = cvvtx_allowed(CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING | CPU_BASED_RDPMC_EXITING |
 					CPU_BASED_RDTSC_EXITING | CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING |
@@ -188,7 +195,7 @@ static void write_controls(struct cvvtx_vm *vm)
 	cvvtx_vmwrite(VM_ENTRY_CONTROLS, w->entry);
 	cvvtx_vmwrite(VM_EXIT_CONTROLS, cvvtx_allowed(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE |
 							      VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT |
-							      (bench ? VM_EXIT_SAVE_VMX_PREEMPTION_TIMER : 0),
+							      (vm->ticks ? VM_EXIT_SAVE_VMX_PREEMPTION_TIMER : 0),
 						      c->exit));
 	cvvtx_vmwrite(EXCEPTION_BITMAP, w->exceptions);
 	cvvtx_vmwrite(PAGE_FAULT_ERROR_CODE_MASK, 0);
@@ -222,9 +229,9 @@ static void write_pointers(struct cvvtx_vm *vm)
 	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_ADDR, __pa(vm->msrs->guest));
 	cvvtx_vmwrite(VM_EXIT_MSR_STORE_ADDR, __pa(vm->msrs->guest));
 	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_ADDR, __pa(vm->msrs->host));
-	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, nswapped());
-	cvvtx_vmwrite(VM_EXIT_MSR_STORE_COUNT, nswapped());
-	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_COUNT, nswapped());
+	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, nswapped(vm));
+	cvvtx_vmwrite(VM_EXIT_MSR_STORE_COUNT, nswapped(vm) + vm->ticks);
+	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_COUNT, nswapped(vm));
 }
 
 /* MSR bitmap (SDM 3C 24.6.9): reads of 0..1FFFh, reads of C0000000h.., writes likewise; a 1 exits. */
@@ -261,6 +268,14 @@ static int allocate(struct cvvtx_vm *vm)
 	vm->dirty = vm->shared + CVVTX_MMAP_DIRTY;
 	for (i = 0; i < CVVTX_MSRS; i++)
 		vm->msrs->guest[i].index = vm->msrs->host[i].index = swapped[i];
+	/* A transaction may abort at any time: a guest that begins one unasked sees it abort always. */
+	vm->tsx_off = has_tsx_control();
+	vm->msrs->guest[CVVTX_TSX].value = TSX_CTRL_RTM_DISABLE;
+	vm->tsc_at_exit = &vm->msrs->guest[nswapped(vm)];
+	if (vm->ticks || cvvtx_overhead)
+		vm->tsc_at_exit->index = MSR_IA32_TSC;
+	vm->overhead = cvvtx_overhead;
+	vm->ticks |= cvvtx_overhead != 0;
 	if (cvvtx_caps.features & CVVTX_HAS_VPID) {
 		id = ida_alloc_range(&vpids, 1, 0xffff, GFP_KERNEL);
 		if (id < 0)
