@@ -20,6 +20,8 @@
 
 enum { EXIT_GUEST_OK = 0, EXIT_HOST = 1, EXIT_BAD_INPUT = 2, EXIT_CRASHED = 3, EXIT_DIVERGED = 4 };
 
+enum engine_wish { ENGINE_AUTO = 0, ENGINE_SOFT, ENGINE_VTX };
+
 /* What `run` and `record` are asked to do. Zeroed, then options_parse; options_release frees. */
 struct options {
 	const char *command;
@@ -33,6 +35,11 @@ struct options {
 	bool reboot;
 	bool test_device;
 	const char *cpu;
+	enum engine_wish engine;
+	bool engine_given;
+	enum cv_count_unit count;
+	bool count_given;
+	unsigned vtx_skid;
 	uint64_t epoch, seed;
 	bool epoch_given;
 	uint64_t until_insns;	 /* UINT64_MAX: none */
@@ -81,6 +88,20 @@ int cmd_info(const struct options *o);
 int cmd_events(const struct options *o);
 int cmd_verify(const struct options *o);
 int cmd_cpus(const struct options *o);
+int cmd_engines(const struct options *o);
+
+/* Which engine a machine gets (engines.c). */
+struct engine_pick {
+	cv_engine_factory factory;
+	enum cv_count_unit unit; /* what the machine's positions count */
+	char why[512];		 /* for people: what it is, or why it isn't VT-x */
+};
+int engine_pick_live(struct engine_pick *p, const struct options *o, struct cv_error *err);
+int engine_pick_recorded(struct engine_pick *p, const struct options *o, struct cv_log *log, struct cv_error *err);
+/* Sets a new machine's engine up as the options (a struct options) say. */
+void engine_prepare(struct cv_machine *m, const void *options);
+/* One line for people, where it isn't the usual engine or was asked for. */
+void engine_tell(const struct engine_pick *p, const struct options *o, const struct cv_machine *m);
 
 /* One line on standard error; returns the exit status that belongs to the error. */
 int fail(const char *command, const struct cv_error *err);

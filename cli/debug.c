@@ -23,6 +23,7 @@ enum { GDB_ARGS = 64 };
 struct debug {
 	const struct options *o;
 	char dir[64], socket[80], kernel[96], init[96], linux_symbols[96], address[96];
+	struct engine_pick engine;
 	pid_t gdb;
 	int status;
 	bool exited;
@@ -149,9 +150,18 @@ static bool gdb_gone(void *ctx)
 	return d->exited;
 }
 
+static void engine_made(struct cv_machine *m, const void *made_ctx)
+{
+	const struct debug *d = made_ctx;
+
+	engine_prepare(m, d->o);
+	engine_tell(&d->engine, d->o, m);
+}
+
 static int serve(struct debug *d, struct cv_log *log, struct cv_gdb *gdb, struct cv_error *err)
 {
-	struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .ctx = gdb, .board = &cv_board};
+	struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .ctx = gdb, .board = &cv_board, .engine = d->engine.factory,
+					  .made = engine_made, .made_ctx = d};
 	struct cv_gdb_options gopt = {.keep = true, .quit = gdb_gone, .ctx = d};
 	const char *file = d->o->symbols ? d->o->symbols : d->kernel;
 	struct cv_symbols *syms = NULL;
@@ -185,6 +195,8 @@ int cmd_debug(const struct options *o)
 	int rc = cv_log_open(&log, o->recording, &err);
 
 	signal(SIGINT, SIG_IGN); /* Ctrl-C on the terminal is GDB's business */
+	if (!rc)
+		rc = engine_pick_recorded(&d.engine, o, log, &err);
 	if (!rc)
 		rc = prepare(&d, log, &err);
 	if (!rc)

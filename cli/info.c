@@ -46,6 +46,7 @@ int cmd_info(const struct options *o)
 {
 	static const char *const shown[][2] = {
 		{"recorded by", "recorder_version"}, {"clock", "clock"}, {"memory", "ram_size"}, {"cpu", "cpu"},
+		{"counts", "count"},
 		{"command line", "cmdline"}, {"epoch", "epoch"}, {"final digest", "final_digest"},
 	};
 	struct cv_error err = {0};

@@ -12,6 +12,11 @@
 #include "cli/cli.h"
 #include "config.h"
 
+#define ENGINE_HELP \
+	"  --engine auto|soft|vtx what executes the guest: the host's CPU by VT-x where that can be used (auto, the default; see\n" \
+	"                         chronovisor engines), or an interpreter\n" \
+	"  --vtx-skid N           for tests of the VT-x engine: its counter fires up to N units late\n"
+
 static const char machine_help[] =
 	"Guest:\n"
 	"  --kernel FILE          Linux bzImage, ELF64 (PVH or plain), or Multiboot 1 kernel\n"
@@ -22,6 +27,10 @@ static const char machine_help[] =
 	"  --cpu MODEL            v2 (default), v3, or one with +FEATURE and -FEATURE: v3,-avx2,+la57 (see chronovisor cpus)\n"
 	"  --reboot               a guest reset restarts the machine instead of ending the run\n"
 	"  --test-device          ports and memory that kvm-unit-tests write to (QEMU's pc-testdev)\n"
+	"Engine:\n"
+	ENGINE_HELP
+	"  --count insns|steps    what positions count: instructions (default with soft), or also each further iteration of a REP and\n"
+	"                         each exception, as VT-x's exact counter does\n"
 	"Time:\n"
 	"  --clock host|virtual   follow the host's clock (default), or count instructions\n"
 	"  --epoch SECONDS        what the RTC shows at power-on (default: now; 2024-01-01 with --clock virtual)\n"
@@ -54,11 +63,12 @@ static const struct {
 	 "  --from insns=N         start at the last stored checkpoint (record --checkpoints) at or before N\n"
 	 "  --until insns=N        stop after N instructions\n"
 	 "  --gdb ADDR             serve GDB at unix:PATH or [HOST]:PORT instead of running through\n"
+	 ENGINE_HELP
 	 "  --symbols FILE         ELF file with symbols, for backtraces\n"
 	 "  --quiet                no closing line\n"
 	 "\nExit status: 0 as recorded, 3 the guest crashed as recorded, 4 divergence, 2 bad input, 1 host failure.\n"},
-	{"debug", "RUN.cvr [--symbols FILE] [-- GDB-ARGS]", "replay a recording under GDB, in both directions", cmd_debug,
-	 false, "  --symbols FILE         ELF file with symbols (default: the kernel, if it is an ELF file)\n"},
+	{"debug", "RUN.cvr [OPTIONS] [-- GDB-ARGS]", "replay a recording under GDB, in both directions", cmd_debug,
+	 false, "  --symbols FILE         ELF file with symbols (default: the kernel, if it is an ELF file)\n" ENGINE_HELP},
 	{"info", "RUN.cvr", "describe a recording, and check that it is whole", cmd_info, false, ""},
 	{"events", "RUN.cvr [OPTIONS]", "list the events of a recording", cmd_events, false,
 	 "  --kind KIND            tsc, clock, entropy, time, console-in, command, interrupt, end\n"
@@ -66,6 +76,7 @@ static const struct {
 	 "  --format text|json     JSON: one object a line\n"},
 	{"verify", "RUN.cvr", "check every byte of a recording", cmd_verify, false, ""},
 	{"cpus", "", "list the CPU models and features that --cpu knows", cmd_cpus, false, ""},
+	{"engines", "", "say which engines can be used here, and why not", cmd_engines, false, ""},
 };
 
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };

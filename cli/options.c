@@ -9,13 +9,13 @@
 
 #include "cli/cli.h"
 
-enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIFY = 64, CPUS = 128, LIVE = RUN | RECORD,
-       READ = REPLAY | DEBUG | INFO | EVENTS | VERIFY };
+enum { RUN = 1, RECORD = 2, REPLAY = 4, DEBUG = 8, INFO = 16, EVENTS = 32, VERIFY = 64, CPUS = 128, ENGINES = 256, LIVE = RUN | RECORD,
+       READ = REPLAY | DEBUG | INFO | EVENTS | VERIFY, MACHINE = LIVE | REPLAY | DEBUG };
 
 enum option_id {
 	O_OUTPUT = 'o', O_HELP = 'h', O_FORCE = 0x100, O_KERNEL, O_INITRD, O_APPEND, O_MODULE, O_MEMORY, O_CLOCK,
 	O_REBOOT, O_TEST_DEVICE, O_CPU, O_EPOCH, O_SEED, O_UNTIL, O_GDB, O_GDB_WAIT, O_LOOP, O_CHECKPOINTS, O_SYMBOLS, O_KIND,
-	O_FROM, O_TO, O_FORMAT, O_QUIET, O_START,
+	O_FROM, O_TO, O_FORMAT, O_QUIET, O_START, O_ENGINE, O_COUNT, O_VTX_SKID,
 };
 
 struct row {
@@ -37,6 +37,9 @@ static const struct row rows[] = {
 	{"reboot", 0, O_REBOOT, LIVE},
 	{"test-device", 0, O_TEST_DEVICE, LIVE},
 	{"cpu", 1, O_CPU, LIVE},
+	{"engine", 1, O_ENGINE, MACHINE},
+	{"count", 1, O_COUNT, LIVE},
+	{"vtx-skid", 1, O_VTX_SKID, MACHINE},
 	{"epoch", 1, O_EPOCH, LIVE},
 	{"seed", 1, O_SEED, LIVE},
 	{"until", 1, O_UNTIL, LIVE | REPLAY},
@@ -51,7 +54,7 @@ static const struct row rows[] = {
 	{"to", 1, O_TO, EVENTS},
 	{"format", 1, O_FORMAT, EVENTS},
 	{"quiet", 0, O_QUIET, LIVE | REPLAY},
-	{"help", 0, O_HELP, LIVE | READ | CPUS},
+	{"help", 0, O_HELP, LIVE | READ | CPUS | ENGINES},
 };
 
 enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -61,7 +64,7 @@ static const struct {
 	unsigned bit;
 } commands[] = {
 	{"run", RUN}, {"record", RECORD}, {"replay", REPLAY}, {"debug", DEBUG},
-	{"info", INFO}, {"events", EVENTS}, {"verify", VERIFY}, {"cpus", CPUS},
+	{"info", INFO}, {"events", EVENTS}, {"verify", VERIFY}, {"cpus", CPUS}, {"engines", ENGINES},
 };
 
 static unsigned command_bit(const char *name)
@@ -157,6 +160,44 @@ static int parse_cpu(struct options *o, const char *s, struct cv_error *err)
 	return rc ? cv_error_prefix(err, "--cpu") : 0;
 }
 
+static int parse_engine(struct options *o, const char *s, struct cv_error *err)
+{
+	static const char *const names[] = {[ENGINE_AUTO] = "auto", [ENGINE_SOFT] = "soft", [ENGINE_VTX] = "vtx"};
+
+	o->engine_given = true;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(s, names[i])) {
+			o->engine = (enum engine_wish)i;
+			return 0;
+		}
+	return cv_error_set(err, CV_E_BADINPUT, "--engine %s: give auto, soft or vtx", s);
+}
+
+static int parse_count(struct options *o, const char *s, struct cv_error *err)
+{
+	o->count_given = true;
+	if (!strcmp(s, "insns"))
+		o->count = CV_COUNT_INSNS;
+	else if (!strcmp(s, "steps"))
+		o->count = CV_COUNT_STEPS;
+	else
+		return cv_error_set(err, CV_E_BADINPUT, "--count %s: give insns or steps", s);
+	return 0;
+}
+
+static int parse_skid(struct options *o, const char *s, struct cv_error *err)
+{
+	uint64_t v;
+	int rc = parse_u64("--vtx-skid", s, false, &v, err);
+
+	if (rc)
+		return rc;
+	if (v > 100000)
+		return cv_error_set(err, CV_E_BADINPUT, "--vtx-skid %s: give 0 to 100000", s);
+	o->vtx_skid = (unsigned)v;
+	return 0;
+}
+
 static int parse_loop(struct options *o, const char *s, struct cv_error *err)
 {
 	uint64_t v;
@@ -200,6 +241,9 @@ static int apply(struct options *o, int id, char *arg, bool *help, struct cv_err
 	case O_REBOOT: o->reboot = true; return 0;
 	case O_TEST_DEVICE: o->test_device = true; return 0;
 	case O_CPU: return parse_cpu(o, arg, err);
+	case O_ENGINE: return parse_engine(o, arg, err);
+	case O_COUNT: return parse_count(o, arg, err);
+	case O_VTX_SKID: return parse_skid(o, arg, err);
 	case O_EPOCH: o->epoch_given = true; return parse_u64("--epoch", arg, false, &o->epoch, err);
 	case O_SEED: return parse_u64("--seed", arg, false, &o->seed, err);
 	case O_UNTIL: return parse_until(o, arg, err);

@@ -18,6 +18,7 @@ struct replay {
 	struct cv_log *log;
 	struct cv_replayer *rep;
 	struct cv_machine *m;
+	struct engine_pick engine;
 	struct tail tail;
 	bool progress;
 	time_t shown;
@@ -127,10 +128,17 @@ static int replay_plain(const struct options *o, struct cv_log *log)
 	int status, rc;
 
 	r.progress = !o->quiet && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-	rc = cv_replayer_new(&r.rep, log, &err);
+	rc = engine_pick_recorded(&r.engine, o, log, &err);
+	if (!rc)
+		rc = cv_replayer_new(&r.rep, log, &err);
 	if (!rc) {
 		cv_replayer_set_output(r.rep, output, &r);
-		rc = cv_machine_new(&r.m, cv_replayer_config(r.rep), &cv_board, cv_replayer_env(r.rep), &err);
+		rc = cv_machine_new_with_engine(&r.m, cv_replayer_config(r.rep), &cv_board, r.engine.factory,
+						cv_replayer_env(r.rep), &err);
+	}
+	if (!rc) {
+		engine_prepare(r.m, o);
+		engine_tell(&r.engine, o, r.m);
 	}
 	if (!rc && o->start_insns)
 		rc = cv_replayer_start(r.rep, r.m, o->start_insns, &err);
@@ -150,6 +158,8 @@ static int replay_plain(const struct options *o, struct cv_log *log)
 
 /* The way to where GDB is waited for, shown on a terminal. */
 struct approach {
+	const struct options *o;
+	struct engine_pick engine;
 	struct cv_gdb *gdb;
 	bool show;
 	time_t shown;
@@ -181,11 +191,20 @@ static void approach_end(struct approach *a)
 	a->show = false;
 }
 
+static void engine_made(struct cv_machine *m, const void *made_ctx)
+{
+	const struct approach *a = made_ctx;
+
+	engine_prepare(m, a->o);
+	engine_tell(&a->engine, a->o, m);
+}
+
 static int replay_gdb(const struct options *o, struct cv_log *log)
 {
-	struct approach way = {.show = !o->quiet && isatty(STDERR_FILENO)};
+	struct approach way = {.o = o, .show = !o->quiet && isatty(STDERR_FILENO)};
 	struct cv_timeline_config tcfg = {
-		.poll = approach_poll, .progress = approach_progress, .ctx = &way, .board = &cv_board};
+		.poll = approach_poll, .progress = approach_progress, .ctx = &way, .board = &cv_board, .made = engine_made,
+		.made_ctx = &way};
 	struct cv_gdb_options gopt = {.keep = true};
 	struct cv_symbols *syms = NULL;
 	struct cv_error err = {0};
@@ -198,6 +217,9 @@ static int replay_gdb(const struct options *o, struct cv_log *log)
 		rc = cv_symbols_open_file(&syms, o->symbols, &err);
 	gopt.symbols = syms;
 	way.gdb = gdb;
+	if (!rc)
+		rc = engine_pick_recorded(&way.engine, o, log, &err);
+	tcfg.engine = way.engine.factory;
 	if (!rc)
 		rc = cv_timeline_open(&t, log, &tcfg, &err);
 	if (!rc) {

@@ -147,8 +147,8 @@ void report_end(const char *verb, struct cv_machine *m, const char *recording)
 {
 	const struct cv_end_info *e = &m->end;
 
-	fprintf(stderr, "chronovisor: %s ended: %s after %" PRIu64 " instructions", verb, cv_end_name(e->kind),
-		e->pos.insns);
+	fprintf(stderr, "chronovisor: %s ended: %s after %" PRIu64 " %s", verb, cv_end_name(e->kind),
+		e->pos.insns, m->config.count == CV_COUNT_STEPS ? "steps" : "instructions");
 	if (recording)
 		fprintf(stderr, "; %s", recording);
 	fprintf(stderr, "\n");

@@ -33,6 +33,8 @@ struct session {
 	struct cv_recorder *rec;
 	struct cv_machine *m;
 	struct cv_gdb *gdb;
+	struct engine_pick engine;
+	bool told; /* which engine it is */
 	bool raw;
 	bool begun; /* the recording holds what a replay needs to start */
 };
@@ -72,7 +74,13 @@ static int session_open(struct session *s, struct cv_error *err)
 				err);
 	if (rc)
 		return rc;
-	rc = cv_machine_new(&s->m, s->config, &cv_board, &s->watch.env, err);
+	rc = cv_machine_new_with_engine(&s->m, s->config, &cv_board, s->engine.factory, &s->watch.env, err);
+	if (!rc) {
+		engine_prepare(s->m, o);
+		if (!s->told)
+			engine_tell(&s->engine, o, s->m);
+		s->told = true;
+	}
 	if (!rc && s->path)
 		rc = open_recording(s, err);
 	s->begun = !rc;
@@ -133,7 +141,8 @@ static int session_run(struct session *s, struct cv_error *err)
 
 static int session_debug(struct session *s, struct cv_error *err)
 {
-	const struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .ctx = s->gdb, .board = &cv_board};
+	const struct cv_timeline_config tcfg = {.poll = cv_gdb_poll, .ctx = s->gdb, .board = &cv_board,
+						.engine = s->engine.factory, .made = engine_prepare, .made_ctx = s->o};
 	struct cv_gdb_options gopt = {.keep = true, .wait = s->o->gdb_wait, .quit = stop_asked};
 	struct cv_symbols *syms = NULL;
 	struct cv_timeline *t = NULL;
@@ -242,10 +251,13 @@ int cmd_record(const struct options *o)
 	int rc = symbols_check(o, &err), status;
 
 	if (!rc)
+		rc = engine_pick_live(&s.engine, o, &err);
+	if (!rc)
 		rc = files_load(&files, o, &config.images, &err);
 	if (rc)
 		return fail(o->command, &err);
 	fill_config(o, &config);
+	config.count = s.engine.unit;
 	if (o->gdb)
 		rc = cv_gdb_new(&s.gdb, o->gdb, &err);
 	if (!rc) {

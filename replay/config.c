@@ -47,6 +47,7 @@ int cv_config_write(struct cv_log *log, const struct cv_machine_config *c, struc
 	} texts[] = {
 		{META_VERSION, PACKAGE_VERSION},
 		{META_CLOCK, c->clock == CV_CLOCK_VIRTUAL ? "virtual" : "host"},
+		{META_COUNT, c->count == CV_COUNT_STEPS ? "steps" : "insns"},
 		{META_CPU, c->cpu},
 		{META_CMDLINE, c->images.cmdline ? c->images.cmdline : ""},
 	};
@@ -86,6 +87,22 @@ static int read_test_device(struct cv_log *log, bool *out, struct cv_error *err)
 
 	*out = v != 0;
 	return rc && rc != CV_E_NOTFOUND ? cv_error_set(err, rc, "%s", own.msg) : 0;
+}
+
+int cv_recording_count(struct cv_log *log, enum cv_count_unit *unit, struct cv_error *err)
+{
+	char *text = NULL;
+	int rc = cv_log_get_meta(log, META_COUNT, &text, err);
+
+	*unit = CV_COUNT_INSNS;
+	if (rc || !text)
+		return rc;
+	if (!strcmp(text, "steps"))
+		*unit = CV_COUNT_STEPS;
+	else if (strcmp(text, "insns"))
+		rc = cv_error_set(err, CV_E_CORRUPT, "the recording's positions count '%s'", text);
+	free(text);
+	return rc;
 }
 
 static int read_image(struct cv_stored_config *s, struct cv_log *log, const char *role, unsigned ordinal,
@@ -156,6 +173,8 @@ int cv_config_read(struct cv_stored_config *s, struct cv_log *log, struct cv_err
 	c->cpu = s->cpu;
 	c->images.cmdline = s->cmdline;
 	rc = read_test_device(log, &c->test_device, err);
+	if (!rc)
+		rc = cv_recording_count(log, &c->count, err);
 	if (!rc)
 		rc = read_images(s, log, nmodules, err);
 out:

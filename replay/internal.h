@@ -12,6 +12,7 @@
 #define META_EPOCH "epoch"
 #define META_REBOOT "reboot"
 #define META_TEST_DEVICE "test_device" /* absent in recordings older than the device: 0 */
+#define META_COUNT "count" /* absent in recordings older than steps: insns */
 #define META_CPU "cpu"
 #define META_CMDLINE "cmdline"
 #define META_MODULES "modules"

@@ -132,4 +132,7 @@ void cv_replayer_divert(struct cv_replayer *r, bool on);
 /* Guest time and position at which the diversion begins: call it before cv_replayer_divert(r, true). */
 void cv_replayer_set_time(struct cv_replayer *r, const struct cv_pos *pos, uint64_t now);
 
+/* What the positions of a recording count. CV_E_CORRUPT for a unit that this version doesn't know. */
+int cv_recording_count(struct cv_log *log, enum cv_count_unit *unit, struct cv_error *err);
+
 #endif

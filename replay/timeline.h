@@ -54,6 +54,9 @@ struct cv_timeline_config {
 	uint64_t grid;		/* instructions between checkpoints over new ground; 0: default (2^26). Doubles as the
 				 * run grows; results do not depend on it */
 	cv_engine_factory engine; /* NULL: the default engine */
+	/* Called with each machine that the timeline makes, before it runs. May be NULL. */
+	void (*made)(struct cv_machine *m, const void *made_ctx);
+	const void *made_ctx;
 };
 
 /* Over a recording; the machine stands at its beginning. log is borrowed. */

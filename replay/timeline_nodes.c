@@ -209,6 +209,8 @@ int tl_open_replay(struct cv_timeline *t, struct cv_log *log, struct cv_error *e
 	env = cv_replayer_env(t->replayer);
 	rc = t->cfg.engine ? cv_machine_new_with_engine(&t->replay_m, config, t->cfg.board, t->cfg.engine, env, err)
 			   : cv_machine_new(&t->replay_m, config, t->cfg.board, env, err);
+	if (!rc && t->cfg.made)
+		t->cfg.made(t->replay_m, t->cfg.made_ctx);
 	if (!rc)
 		rc = cv_checkpoints_new(&t->store, t->replay_m, err);
 	if (!rc)

@@ -85,7 +85,7 @@ struct cv_exit {
  */
 struct cv_stop {
 	uint64_t insns; /* UINT64_MAX: none */
-	/* If in_rep: stop inside the REP that is the instruction number insns+1 when RCX has come down to rcx. */
+	/* If in_rep: stop inside the REP that is the instruction number insns+1 when RCX has come down to rcx. Not in steps. */
 	bool in_rep;
 	uint64_t rcx;
 	/*

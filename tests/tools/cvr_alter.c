@@ -9,6 +9,7 @@
  *	checkpoint N digest		flips a bit of a checkpoint's digest
  *	final 0 digest			flips a bit of the digest at the end
  *	cpu 0 NAME			another CPU model
+ *	count 0 UNIT			another unit of positions; "none": as before there were units
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -52,9 +53,11 @@ static int copy_meta(struct alter *a, struct cv_error *err)
 			value[0] = value[0] == '0' ? '1' : '0';
 			a->done = true;
 		}
-		if (is(a, "cpu", 0) && !strcmp(key, "cpu")) {
+		if ((is(a, "cpu", 0) && !strcmp(key, "cpu")) || (is(a, "count", 0) && !strcmp(key, "count"))) {
 			snprintf(value, sizeof(value), "%s", a->how);
 			a->done = true;
+			if (!strcmp(value, "none"))
+				continue;
 		}
 		rc = cv_log_set_meta(a->out, key, value, err);
 	}
