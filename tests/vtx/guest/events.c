@@ -159,7 +159,7 @@ static void shadow_from_outside_holds(void)
 	vm.run->interruptibility = 1;
 	vm.run->flags = CVVTX_RUN_INTR_WINDOW;
 	int rc = vm_go(&vm);
-	CHECK(rc == 0 && vm.run->exit == 7 && vm.run->rip == CODE + 1 && vm.run->interruptibility == 0,
+	CHECK(rc == 0 && vm.run->exit == 7 && vm.run->rip == CODE + 1 && (vm.run->interruptibility & 3) == 0,
 	      "RUN %d, exit %#x, rip +%lld, interruptibility %x", rc, vm.run->exit, (long long)(vm.run->rip - CODE),
 	      vm.run->interruptibility);
 	vm_close(&vm);
@@ -334,7 +334,10 @@ static void signal_ends_an_endless_loop(void)
 		alarms = 0;
 		uint64_t before = monotonic_ns();
 		setitimer(ITIMER_REAL, &once, NULL);
-		int rc = vm_run(&vm);
+		int rc;
+		do
+			rc = vm_run(&vm); /* may come back for the host's own business */
+		while (rc == 0 && vm.run->exit == CVVTX_EXIT_SIGNAL);
 		uint64_t took = monotonic_ns() - before;
 		CHECK(rc == -EINTR && vm.run->exit == CVVTX_EXIT_SIGNAL && alarms == 1, "RUN %d, exit %#x, %d alarms", rc, vm.run->exit,
 		      (int)alarms);

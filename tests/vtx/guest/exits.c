@@ -351,8 +351,9 @@ static void state_set_is_state_got(void)
 	CHECK(rc == 0 && vm.run->exit == 12, "RUN %d, exit %#x", rc, vm.run->exit);
 	CHECK(ioctl(vm.fd, CVVTX_GET_STATE, &got) == 0, "errno %d", errno);
 	const size_t mask = offsetof(struct cvvtx_state, xsave) + 28; /* MXCSR_MASK: the processor's, not the guest's */
+	const size_t bv = offsetof(struct cvvtx_state, xsave) + 512; /* components at their initial values may drop out */
 	for (size_t i = 0; i < sizeof(s); i++)
-		CHECK(a[i] == b[i] || (i >= mask && i < mask + 4), "byte %zu after a run: set %02x, got %02x", i, a[i], b[i]);
+		CHECK(a[i] == b[i] || (i >= mask && i < mask + 4) || i == bv, "byte %zu after a run: set %02x, got %02x", i, a[i], b[i]);
 	vm_close(&vm);
 }
 

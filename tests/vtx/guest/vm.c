@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void put64(struct vm *vm, uint32_t addr, uint64_t v)
@@ -173,11 +176,24 @@ int vm_run(struct vm *vm)
 
 int vm_go(struct vm *vm)
 {
-	int rc;
-	do
-		rc = vm_run(vm);
-	while (rc == -EINTR || (rc == 0 && vm->run->exit == CVVTX_EXIT_SIGNAL));
-	return rc;
+	uint64_t units = 0, budget = vm->run->budget;
+	for (;;) {
+		int rc = vm_run(vm);
+		bool left = rc == -EINTR || (rc == 0 && vm->run->exit == CVVTX_EXIT_SIGNAL);
+		if (!left) {
+			vm->run->units += units;
+			return rc;
+		}
+		/* The rest of the budget, and the event whose delivery was broken off. */
+		units += vm->run->units;
+		if (budget != CVVTX_COUNT_NONE)
+			vm->run->budget = budget - units;
+		if (vm->run->vector_info >> 31) {
+			vm->run->inject = vm->run->vector_info;
+			vm->run->inject_error = vm->run->vector_error;
+			vm->run->inject_len = vm->run->insn_len;
+		}
+	}
 }
 
 static bool failed;
@@ -193,17 +209,42 @@ void check_failed(const char *file, int line, const char *cond, const char *fmt,
 	printf("\n");
 }
 
+/* In a process of its own, for 30 s at most: what hangs is killed, and the next test goes on. */
+static bool run_test(const struct test *t)
+{
+	sigset_t child;
+	const struct timespec limit = {.tv_sec = 30};
+	int status;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sigprocmask(SIG_UNBLOCK, &child, NULL);
+		t->fn();
+		fflush(stdout);
+		_exit(failed);
+	}
+	if (sigtimedwait(&child, NULL, &limit) < 0) {
+		printf("  %s: no end after 30 s\n", t->name);
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status))
+		printf("  %s: ended by signal %d\n", t->name, WTERMSIG(status));
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int run_tests(const struct test *tests, size_t n, const char *only)
 {
 	int failures = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (only && !strstr(tests[i].name, only))
 			continue;
-		failed = false;
-		tests[i].fn();
-		printf("%s %s\n", failed ? "FAIL" : "pass", tests[i].name);
-		fflush(stdout);
-		failures += failed;
+		bool passed = run_test(&tests[i]);
+		printf("%s %s\n", passed ? "pass" : "FAIL", tests[i].name);
+		failures += !passed;
 	}
 	return failures;
 }

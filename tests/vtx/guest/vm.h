@@ -56,7 +56,7 @@ void vm_long_mode(struct cvvtx_state *s);
 void vm_real_mode(struct cvvtx_state *s);
 /* RUN: 0 or -errno. */
 int vm_run(struct vm *vm);
-/* RUN until something else than a signal. */
+/* RUN until something else than a signal; the units and the budget are those of all of it. */
 int vm_go(struct vm *vm);
 /* Counter with which this host can count: CVVTX_COUNTER_BENCH if it can, else NONE. */
 uint32_t vm_counter(void);
