@@ -27,7 +27,13 @@
 
 u64 cvvtx_eptp(const struct cvvtx_vm *vm)
 {
-	return __pa(vm->ept) | 3 << 3 | 6; /* 4 levels, tables write-back */
+	u64 eptp = __pa(vm->ept) | 3 << 3 | 6; /* 4 levels, tables write-back */
+
+	/*
+	 * Bochs asks no leave for the accessed and dirty bits that it sets in the guest's tables, but for EPT's own such bits it takes
+	 * every look at these tables for a write. CPUs don't need that.
+	 */
+	return vm->ticks && (cvvtx_caps.features & CVVTX_HAS_EPT_AD) ? eptp | 1 << 6 : eptp;
 }
 
 int cvvtx_ept_init(struct cvvtx_vm *vm)

@@ -33,9 +33,11 @@
 #define INFO_ERROR (1u << 11)
 #define INFO_UNBLOCKED (1u << 12) /* of exits: IRET had ended NMI blocking */
 #define INFO_INPUT (INFO_VALID | 0xfffu)
+#define TYPE_RESERVED (1u << 8)
 #define TYPE_NMI (2u << 8)
 #define TYPE_EXCEPTION (3u << 8)
 #define TYPE_SOFT_FIRST (4u << 8)
+#define TYPE_OTHER (7u << 8) /* a pending MTF exit: nobody needs that */
 #define SHADOW_STI 1u
 #define SHADOW_MOV_SS 2u
 #define SHADOW_NMI 8u
@@ -88,6 +90,8 @@ static int take_input(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	if ((t->flags & CVVTX_RUN_DTABLE) && !cvvtx_can(cvvtx_caps.proc2, SECONDARY_EXEC_DESC))
 		return -EINVAL;
 	if (inject & INFO_VALID) {
+		if ((inject & INFO_TYPE) == TYPE_RESERVED || (inject & INFO_TYPE) == TYPE_OTHER)
+			return -EINVAL;
 		t->event.info = inject & INFO_INPUT;
 		t->event.error = READ_ONCE(r->inject_error);
 		t->event.len = READ_ONCE(r->inject_len);
@@ -472,6 +476,7 @@ static enum verdict entry_failed(struct cvvtx_turn *t, u64 why)
 {
 	t->qualification = why;
 	t->event = t->injected; /* not taken */
+	cvvtx_vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
 	return end(t, CVVTX_EXIT_ENTRY_FAILED);
 }
 
