@@ -77,7 +77,7 @@ struct cvvtx_create {
 	__u64 ram_size;	    /* bytes, a multiple of 1 MiB, at most 16 GiB */
 	__u64 ram_low;	    /* so much of it lies at guest-physical 0; the rest at 4 GiB. min(ram_size, 3 GiB) */
 	__u64 xcr0_allowed; /* components that the guest may ever enable: 1 (x87), 3 (SSE) or 7 (AVX) */
-	__u64 pmu_event;    /* COUNTER_PMU: IA32_PERFEVTSELx bits 15:0 (event, umask) */
+	__u64 pmu_event;    /* COUNTER_PMU: IA32_PERFEVTSELx bits 15:0 (event, umask) and 47:40 (more of the umask) */
 	__u64 reserved[2];
 };
 

@@ -78,6 +78,8 @@ static u32 features(const struct cvvtx_info *c)
 		f |= CVVTX_HAS_MTF;
 	if (cvvtx_can(c->pin, PIN_BASED_VMX_PREEMPTION_TIMER) && cvvtx_can(c->exit, VM_EXIT_SAVE_VMX_PREEMPTION_TIMER))
 		f |= CVVTX_HAS_PREEMPTION_TIMER;
+	if (cvvtx_pmu_possible())
+		f |= CVVTX_HAS_PMU;
 	if (c->ept_vpid & VMX_EPT_2MB_PAGE_BIT)
 		f |= CVVTX_HAS_EPT_2M;
 	if (c->ept_vpid & VMX_EPT_AD_BIT)

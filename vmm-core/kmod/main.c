@@ -37,6 +37,7 @@ static int cvvtx_open(struct inode *inode, struct file *file)
 
 static void destroy(struct cvvtx_vm *vm)
 {
+	cvvtx_pmu_release(vm);
 	cvvtx_vm_release(vm);
 	cvvtx_vmx_put();
 	mmdrop(vm->mm);
@@ -86,7 +87,10 @@ static int check_create(const struct cvvtx_create *c)
 	switch (c->counter) {
 	case CVVTX_COUNTER_NONE:
 	case CVVTX_COUNTER_BENCH: return 0;
-	case CVVTX_COUNTER_PMU: return -EOPNOTSUPP;
+	case CVVTX_COUNTER_PMU:
+		if (!(cvvtx_caps.features & CVVTX_HAS_PMU))
+			return -EOPNOTSUPP;
+		return cvvtx_pmu_valid(c->pmu_event) ? 0 : -EINVAL;
 	default: return -EINVAL;
 	}
 }
@@ -112,6 +116,9 @@ static long create(struct handle *h, const void __user *arg)
 		goto out_free;
 	rc = -EOPNOTSUPP;
 	if (vm->cfg.counter == CVVTX_COUNTER_BENCH && !(cvvtx_caps.features & CVVTX_HAS_EXACT_TIMER))
+		goto out_put;
+	/* An emulator's counter of branches is nothing to rely on. */
+	if (vm->cfg.counter == CVVTX_COUNTER_PMU && (cvvtx_caps.features & CVVTX_HAS_EXACT_TIMER))
 		goto out_put;
 	vm->mm = current->mm;
 	rc = cvvtx_vm_init(vm);

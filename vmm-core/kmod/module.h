@@ -10,6 +10,7 @@
  *	fpu.c		the guest's x87/SSE/AVX state and debug registers around entries
  *	run.c		RUN: entries, exits, events, time stamps
  *	counter.c	the bench counter's self-test
+ *	pmu.c		the counter of conditional branches
  *	entry.S		the world switch
  *
  * A machine is used by one thread at a time (cvvtx_vm.lock). Its VMCS is in use on one CPU at most (cvvtx_vm.cpu) and is only touched
@@ -39,7 +40,7 @@ enum { CVVTX_STAR, CVVTX_LSTAR, CVVTX_CSTAR, CVVTX_FMASK, CVVTX_KERNEL_GS, CVVTX
 
 struct cvvtx_msrs {
 	struct vmx_msr_entry guest[CVVTX_MSRS + 1]; /* behind those in use: the TSC, stored by exits where the timer is exact */
-	struct vmx_msr_entry host[CVVTX_MSRS];
+	struct vmx_msr_entry host[CVVTX_MSRS + 1]; /* ... in both: what switches the branch counter on and off */
 };
 
 /* What is in the VMCS, so that it is only written where it changes. */
@@ -75,6 +76,11 @@ struct cvvtx_vm {
 	bool ticks;	/* the preemption timer is on and ticks by instructions */
 	u64 overhead;	/* ticks of an entry that aren't the guest's; 0: only the timer tells */
 	u64 overhead_seen;
+	struct {
+		struct perf_event *event;  /* owned; NULL before the first RUN */
+		struct task_struct *task;  /* whose it is; only compared */
+		struct vmx_msr_entry *guest, *host; /* IA32_PERF_GLOBAL_CTRL in the lists of entry and exit */
+	} pmu;
 
 	/* The guest's state beside the VMCS. */
 	u64 xcr0;
@@ -106,6 +112,8 @@ struct cvvtx_turn {
 	enum cvvtx_step step;
 	u64 limit; /* units after which to end */
 	u64 units;
+	u64 each;     /* units of an instruction that is carried out here: 1, or 0 where branches count */
+	u64 pmu_base;
 	struct cvvtx_event event;    /* to inject at the next entry */
 	struct cvvtx_event injected; /* by the last entry */
 	bool entered;		     /* at least once: `inject` was taken */
@@ -172,6 +180,14 @@ long cvvtx_run(struct cvvtx_vm *vm);
 /* counter.c */
 u64 cvvtx_exact_timer(void); /* VMX is on */
 extern u64 cvvtx_overhead;   /* cpu.c: what it found; 0: the timer isn't exact */
+
+/* pmu.c: with CVVTX_COUNTER_PMU */
+bool cvvtx_pmu_possible(void);
+bool cvvtx_pmu_valid(u64 event);
+void cvvtx_pmu_release(struct cvvtx_vm *vm);
+int cvvtx_pmu_begin(struct cvvtx_vm *vm, u64 budget);
+int cvvtx_pmu_prepare(struct cvvtx_vm *vm);
+u64 cvvtx_pmu_count(struct cvvtx_vm *vm);
 
 /* entry.S: 0: the guest ran and exited; 1: VM entry failed at once */
 int cvvtx_enter(u64 *gpr, bool launched);

@@ -77,6 +77,7 @@ static int take_input(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	u32 inject = READ_ONCE(r->inject);
 
 	memset(t, 0, sizeof(*t));
+	t->each = vm->cfg.counter != CVVTX_COUNTER_PMU;
 	t->flags = READ_ONCE(r->flags);
 	t->limit = READ_ONCE(r->budget);
 	t->delta = READ_ONCE(r->tsc_delta);
@@ -318,12 +319,12 @@ static void look_at_delivery(struct cvvtx_turn *t)
 
 	if (likely(!(vectoring & INFO_VALID))) {
 		if (unlikely(t->injected.info && t->injected.own))
-			t->units++;
+			t->units += t->each;
 		return;
 	}
 	same = same_event(t, vectoring);
 	if (t->injected.info && t->injected.own && !same)
-		t->units++;
+		t->units += t->each;
 	t->event.info = vectoring & INFO_INPUT & ~INFO_UNBLOCKED;
 	t->event.error = vectoring & INFO_ERROR ? cvvtx_vmread(IDT_VECTORING_ERROR_CODE) : 0;
 	t->event.len = (vectoring & INFO_TYPE) >= TYPE_SOFT_FIRST ? cvvtx_vmread(VM_EXIT_INSTRUCTION_LEN) : 0;
@@ -339,6 +340,8 @@ static void count_units(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	u64 ticks;
 	u32 left;
 
+	if (vm->cfg.counter == CVVTX_COUNTER_PMU)
+		t->units = cvvtx_pmu_count(vm) - t->pmu_base;
 	if (!vm->ticks || vm->written.activity)
 		return;
 	ticks = vm->tsc_at_exit->value - t->tsc;
@@ -408,7 +411,7 @@ static enum verdict time_stamp(struct cvvtx_vm *vm, struct cvvtx_turn *t, bool r
 	if (rdtscp)
 		r->gpr[1] = (u32)vm->msrs->guest[CVVTX_AUX].value;
 	advance(vm, t);
-	t->units++;
+	t->units += t->each;
 	return t->flags & CVVTX_RUN_STEP ? end(t, CVVTX_EXIT_STEP) : AGAIN;
 }
 
@@ -480,12 +483,29 @@ static enum verdict entry_failed(struct cvvtx_turn *t, u64 why)
 	return end(t, CVVTX_EXIT_ENTRY_FAILED);
 }
 
+/*
+ * Bochs notes a single-step trap before the instruction begins, and saves it as pending also where the instruction exits undone. Real CPUs
+ * don't, and there is none then.
+ */
+static void forget_early_trap(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
+{
+	u64 pending;
+
+	if (!vm->ticks || t->reason == EXIT_REASON_EXTERNAL_INTERRUPT || t->reason == EXIT_REASON_PREEMPTION_TIMER ||
+	    t->reason == EXIT_REASON_INTERRUPT_WINDOW || t->reason == EXIT_REASON_NMI_WINDOW)
+		return;
+	pending = cvvtx_vmread(GUEST_PENDING_DBG_EXCEPTIONS);
+	if (pending & DEBUG_BS)
+		cvvtx_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, pending & ~DEBUG_BS);
+}
+
 static enum verdict handle(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
 	if (unlikely(t->reason & ENTRY_FAILED))
 		return entry_failed(t, t->reason & 0xffff);
 	count_units(vm, t);
 	look_at_delivery(t);
+	forget_early_trap(vm, t);
 	switch (t->reason) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT: return serve_host(vm, t);
 	case EXIT_REASON_EXCEPTION_NMI: return exception(vm, t);
@@ -512,6 +532,10 @@ static bool must_end(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 		end(t, CVVTX_EXIT_SIGNAL);
 	} else if (unlikely(!cvvtx_vmx_is_on())) {
 		t->error = -ESHUTDOWN;
+		end(t, CVVTX_EXIT_SIGNAL);
+	} else if (unlikely(vm->cfg.counter == CVVTX_COUNTER_PMU && (t->error = cvvtx_pmu_prepare(vm)))) {
+		/* "Not now" is no error: the process comes again. */
+		t->error = t->error == -EAGAIN ? 0 : t->error;
 		end(t, CVVTX_EXIT_SIGNAL);
 	} else {
 		return false;
@@ -623,12 +647,16 @@ long cvvtx_run(struct cvvtx_vm *vm)
 
 	if (!rc)
 		rc = take_debug(vm, &t, &dr7);
+	if (!rc && vm->cfg.counter == CVVTX_COUNTER_PMU)
+		rc = cvvtx_pmu_begin(vm, t.limit);
 	if (rc)
 		return rc;
 	cvvtx_context_enter(vm);
 	rc = write_input(vm, &t, dr7);
 	if (!rc) {
 		local_irq_disable();
+		if (vm->cfg.counter == CVVTX_COUNTER_PMU)
+			t.pmu_base = cvvtx_pmu_count(vm);
 		loop(vm, &t);
 		local_irq_enable();
 		settle(vm, &t);

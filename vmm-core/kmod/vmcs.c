@@ -221,6 +221,8 @@ static void write_host_fixed(void)
 
 static void write_pointers(struct cvvtx_vm *vm)
 {
+	unsigned int branches = vm->cfg.counter == CVVTX_COUNTER_PMU;
+
 	cvvtx_vmwrite(VMCS_LINK_POINTER, ~0ull);
 	cvvtx_vmwrite(MSR_BITMAP, __pa(vm->msr_bitmap));
 	cvvtx_vmwrite(EPT_POINTER, cvvtx_eptp(vm));
@@ -229,9 +231,9 @@ static void write_pointers(struct cvvtx_vm *vm)
 	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_ADDR, __pa(vm->msrs->guest));
 	cvvtx_vmwrite(VM_EXIT_MSR_STORE_ADDR, __pa(vm->msrs->guest));
 	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_ADDR, __pa(vm->msrs->host));
-	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, nswapped(vm));
+	cvvtx_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, nswapped(vm) + branches);
 	cvvtx_vmwrite(VM_EXIT_MSR_STORE_COUNT, nswapped(vm) + vm->ticks);
-	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_COUNT, nswapped(vm));
+	cvvtx_vmwrite(VM_EXIT_MSR_LOAD_COUNT, nswapped(vm) + branches);
 }
 
 /* MSR bitmap (SDM 3C 24.6.9): reads of 0..1FFFh, reads of C0000000h.., writes likewise; a 1 exits. */
@@ -271,7 +273,10 @@ static int allocate(struct cvvtx_vm *vm)
 	/* A transaction may abort at any time: a guest that begins one unasked sees it abort always. */
 	vm->tsx_off = has_tsx_control();
 	vm->msrs->guest[CVVTX_TSX].value = TSX_CTRL_RTM_DISABLE;
-	vm->tsc_at_exit = &vm->msrs->guest[nswapped(vm)];
+	vm->tsc_at_exit = vm->pmu.guest = &vm->msrs->guest[nswapped(vm)];
+	vm->pmu.host = &vm->msrs->host[nswapped(vm)];
+	if (vm->cfg.counter == CVVTX_COUNTER_PMU)
+		vm->pmu.guest->index = vm->pmu.host->index = MSR_CORE_PERF_GLOBAL_CTRL;
 	if (vm->ticks || cvvtx_overhead)
 		vm->tsc_at_exit->index = MSR_IA32_TSC;
 	vm->overhead = cvvtx_overhead;

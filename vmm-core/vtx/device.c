@@ -65,6 +65,7 @@ int vtx_device_create(struct vtx_device *d, const struct cv_memory *mem, uint32_
 		.ram_size = mem->size,
 		.ram_low = mem->size < CV_RAM_LOW_MAX ? mem->size : CV_RAM_LOW_MAX,
 		.xcr0_allowed = xcr0,
+		.pmu_event = counter == CVVTX_COUNTER_PMU ? d->pmu_event : 0,
 	};
 	uint8_t *pages;
 

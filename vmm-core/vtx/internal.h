@@ -23,6 +23,7 @@ struct vtx_device {
 	struct cvvtx_tsc *ring;
 	uint32_t *dirty;
 	struct cvvtx_info info;
+	uint64_t pmu_event; /* for CVVTX_COUNTER_PMU: cv_pmu_config of the event; else 0. Before vtx_device_create */
 };
 
 /* Opens it and asks what it can do; CV_E_NOTFOUND with a sentence for people where it can't be used. */

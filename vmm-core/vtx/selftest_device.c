@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm-core/vtx/internal.h"
+#include "vmm-core/vtx/pmu_events.h"
 #include "vmm-core/vtx/selftest.h"
 
 #define CODE 0x1000u
@@ -17,6 +18,7 @@ struct bench {
 	struct vtx_device device;
 	struct cv_memory mem;
 	uint32_t counter; /* CVVTX_COUNTER_* */
+	const struct cv_pmu_event *event; /* of COUNTER_PMU, static */
 	uint64_t count, interrupts;
 };
 
@@ -91,10 +93,36 @@ static int run(void *ctx, const struct cv_move *m, struct cv_selftest_stop *stop
 	return 0;
 }
 
-/* The counter that the device would be used with. NONE has nothing to test. */
-static uint32_t choose(const struct vtx_device *d)
+/* The counter that there is: the emulator's, or the event of this CPU. */
+static int choose(struct bench *b, struct cv_error *err)
 {
-	return d->info.features & CVVTX_HAS_EXACT_TIMER ? CVVTX_COUNTER_BENCH : CVVTX_COUNTER_NONE;
+	struct cv_pmu_cpu cpu;
+
+	if (b->device.info.features & CVVTX_HAS_EXACT_TIMER) {
+		b->counter = CVVTX_COUNTER_BENCH;
+		return 0;
+	}
+	cv_pmu_cpu_here(&cpu);
+	b->event = cv_pmu_find(&cpu, err);
+	if (!b->event)
+		return CV_E_NOTFOUND;
+	if (!(b->device.info.features & CVVTX_HAS_PMU))
+		return cv_error_set(err, CV_E_NOTFOUND, "the host's kernel gives the module no performance counter (perf is off or absent); use "
+							"--engine soft");
+	b->counter = CVVTX_COUNTER_PMU;
+	b->device.pmu_event = cv_pmu_config(b->event);
+	return 0;
+}
+
+static void tell(const struct bench *b, const struct cv_counter *c, char *text, size_t n)
+{
+	char line[256] = "", advice[400] = "";
+
+	cv_skid_text(c, line, sizeof(line));
+	if (b->event)
+		cv_pmu_advice(b->event, 0, advice, sizeof(advice));
+	snprintf(text, n, "%s%s%s: %s%s%s", b->event ? b->event->cpu : "emulator's preemption timer", b->event ? ", " : "",
+		 b->event ? b->event->event : "", line, advice[0] ? ". " : "", advice);
 }
 
 static int test(struct bench *b, char *text, size_t n, struct cv_error *err)
@@ -105,20 +133,14 @@ static int test(struct bench *b, char *text, size_t n, struct cv_error *err)
 
 	if (rc)
 		return rc;
-	cv_counter_init(&c, (enum cv_counter_kind)b->counter, 0);
+	cv_counter_init(&c, (enum cv_counter_kind)b->counter, b->event ? b->event->skid : 0);
 	/* The exact counter made late, so that single steps are tested, too. */
 	if (c.kind == CV_COUNTER_BENCH)
 		cv_counter_simulate(&c, SKID, 1);
-	rc = cv_selftest_counter(&guest, &c, &cv_selftest_small, err);
-	if (rc)
-		return rc;
-	if (n)
-		text[0] = 0;
-	if (c.kind == CV_COUNTER_NONE)
-		snprintf(text, n, "no counter here: nothing to test");
-	else
-		cv_skid_text(&c, text, n);
-	return 0;
+	rc = cv_selftest_counter(&guest, &c, b->event ? &cv_selftest_real : &cv_selftest_small, err);
+	if (!rc)
+		tell(b, &c, text, n);
+	return rc;
 }
 
 int cv_vtx_selftest(char *text, size_t n, struct cv_error *err)
@@ -130,8 +152,9 @@ int cv_vtx_selftest(char *text, size_t n, struct cv_error *err)
 	rc = vtx_device_open(&b.device, err);
 	if (rc)
 		return rc;
-	b.counter = choose(&b.device);
-	rc = cv_memory_init(&b.mem, CV_RAM_MIN, err);
+	rc = choose(&b, err);
+	if (!rc)
+		rc = cv_memory_init(&b.mem, CV_RAM_MIN, err);
 	if (!rc)
 		rc = test(&b, text, n, err);
 	cv_memory_release(&b.mem);
