@@ -51,10 +51,7 @@ static int touch_pages(struct vm *vm, uint32_t from, unsigned n, uint32_t *list,
 	for (;;) {
 		if (vm_go(vm) < 0 || vm->run->ndirty > CVVTX_DIRTY_SLOTS)
 			return -1;
-		/* Below 1 MiB lie the tables: whether the CPU's looks at them count as writes depends on EPT's settings. */
-		for (unsigned i = 0; i < vm->run->ndirty; i++)
-			if (vm->dirty[i] >= MIB / 4096)
-				list[count++] = vm->dirty[i];
+		count += gather(list + count, vm->dirty, vm->run->ndirty);
 		if (vm->run->exit == CVVTX_EXIT_DIRTY && vm->run->ndirty == CVVTX_DIRTY_SLOTS)
 			(*full)++;
 		else if (vm->run->exit != 12)
