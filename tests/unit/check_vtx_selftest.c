@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/fake_vtx.h"
 #include "vmm-core/vtx/selftest.h"
 
 struct machine {
@@ -250,6 +251,19 @@ START_TEST(device_failure_is_passed_on)
 }
 END_TEST
 
+/* The same on the device's functions, with a module that a software engine plays. */
+START_TEST(device_with_exact_timer_passes)
+{
+	struct cv_error err = {0};
+	char text[400];
+
+	ck_assert_msg(cv_vtx_selftest(text, sizeof(text), &err) == 0, "%s", err.msg);
+	ck_assert_msg(strstr(text, "emulator's preemption timer: ") == text, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "worst 7, margin 7"));
+	ck_assert_ptr_null(fake_vtx);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("vtx_selftest");
@@ -264,6 +278,7 @@ int main(void)
 	tcase_add_loop_test(t, broken_counter_is_refused_and_told, 0, (int)(sizeof(broken) / sizeof(broken[0])));
 	tcase_add_test(t, bench_late_by_one_is_refused);
 	tcase_add_test(t, device_failure_is_passed_on);
+	tcase_add_test(t, device_with_exact_timer_passes);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

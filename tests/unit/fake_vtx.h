@@ -284,6 +284,10 @@ int vtx_device_run(struct vtx_device *d, struct cv_error *err)
 			break;
 		fake_list_dirty(f);
 		r->units += f->s.pos.insns - insns;
+		if (r->flags & CVVTX_RUN_STEP) {
+			r->exit = CVVTX_EXIT_STEP;
+			break;
+		}
 	}
 	fake_list_dirty(f);
 	vtx_to_run(&f->s, r);
