@@ -2,332 +2,12 @@
 /*
  * The VT-x engine without a device: the state's way to the module and back, what exits mean, refusals in words; and on a module that
  * a software engine plays (fake_vtx.h) a guest with all that makes trouble, compared with the software engine step by step.
- *
- * CV_TEST_KERNEL=file (and CV_TEST_INITRD, CV_TEST_STEPS, CV_TEST_EVERY) compares on another guest, by hand.
  */
 #include <check.h>
 #include <stdio.h>
 
-#include "devices/board.h"
 #include "tests/unit/fake_vtx.h"
-#include "vmm-core/machine.h"
-
-/* --- The guest: 32 bits, Multiboot, flat --- */
-
-extern const uint8_t guest[], guest_end[];
-__asm__(".section .rodata\n"
-	".balign 16\n"
-	".globl guest, guest_end\n"
-	".set BASE, 0x100000\n"
-	".macro vector n, handler\n"
-	"	movl $(BASE + \\handler - guest), %eax\n"
-	"	movl $\\n, %edi\n"
-	"	call gate\n"
-	".endm\n"
-	"guest:\n"
-	"	.long 0x1badb002, 0x10000, -(0x1badb002 + 0x10000)\n"
-	"	.long BASE, BASE, BASE + guest_end - guest, 0, BASE + entry - guest\n"
-	"	.code32\n"
-	"gate:	shll $3, %edi\n" /* interrupt gate at 80000h */
-	"	movw %ax, 0x80000(%edi)\n"
-	"	movw $8, 0x80002(%edi)\n"
-	"	movw $0x8e00, 0x80004(%edi)\n"
-	"	shrl $16, %eax\n"
-	"	movw %ax, 0x80006(%edi)\n"
-	"	ret\n"
-	"entry:	cli\n"
-	"	movl $0x90000, %esp\n"
-	"	lgdt BASE + gdtr - guest\n"
-	"	ljmp $8, $(BASE + 1f - guest)\n"
-	"1:	movw $16, %ax\n"
-	"	movw %ax, %ds\n"
-	"	movw %ax, %es\n"
-	"	movw %ax, %ss\n"
-	"	vector 0, on_de\n"
-	"	vector 1, on_db\n"
-	"	vector 2, on_nmi\n"
-	"	vector 0x20, on_timer\n"
-	"	vector 0x80, on_int\n"
-	"	lidt BASE + idtr - guest\n"
-	"	movl %cr4, %eax\n"
-	"	orl $0x600, %eax\n" /* OSFXSR, OSXMMEXCPT */
-	"	movl %eax, %cr4\n"
-	"	movb $0x11, %al; outb %al, $0x20; outb %al, $0xa0\n" /* PICs: vectors 20h and 28h, the timer alone */
-	"	movb $0x20, %al; outb %al, $0x21\n"
-	"	movb $0x28, %al; outb %al, $0xa1\n"
-	"	movb $4, %al; outb %al, $0x21\n"
-	"	movb $2, %al; outb %al, $0xa1\n"
-	"	movb $1, %al; outb %al, $0x21; outb %al, $0xa1\n"
-	"	movb $0xfe, %al; outb %al, $0x21\n"
-	"	movb $0xff, %al; outb %al, $0xa1\n"
-	"	movb $0x34, %al; outb %al, $0x43\n" /* PIT: mode 2, each 3 microseconds */
-	"	movb $4, %al; outb %al, $0x40\n"
-	"	movb $0, %al; outb %al, $0x40\n"
-	"	sti\n"
-	"	movl $120, %ebp\n"
-	"again:	movl $1, %eax\n"
-	"	cpuid\n"
-	"	addl %edx, %esi\n"
-	"	rdtsc\n"
-	"	addl %eax, %esi\n"
-	"	inb $0x61, %al\n"
-	"	movb $0x41, %al\n"
-	"	movw $0x3f8, %dx\n"
-	"	outb %al, %dx\n"
-	"	movl $0x200ff0, %edi\n"
-	"	movl $37, %ecx\n"
-	"	rep stosb\n"
-	"	pushl %esi\n"
-	"	movl $0x100000, %esi\n"
-	"	movl $0x201ff4, %edi\n"
-	"	movl $29, %ecx\n"
-	"	rep movsl\n"
-	"	popl %esi\n"
-	"	movl $0x210000, %edi\n"
-	"	movw $0x3fd, %dx\n"
-	"	movl $5, %ecx\n"
-	"	rep insb\n"
-	"	movl $0x1b, %ecx\n"
-	"	rdmsr\n"
-	"	addl %eax, %esi\n"
-	"	movl %cr0, %eax\n"
-	"	movl %eax, %cr0\n"
-	"	xorl %ecx, %ecx\n"
-	"	divl %ecx\n"
-	"	int $0x80\n"
-	"	addl 0xfee00030, %esi\n" /* the local APIC's version */
-	"	incl 0xfee00080\n"
-	"	movl $0, 0xfee00080\n"
-	"	testl $3, %ebp\n"
-	"	jnz 1f\n"
-	"	pushf\n" /* step through four instructions, one with a REP */
-	"	orl $0x100, (%esp)\n"
-	"	popf\n"
-	"	movl $3, %ecx\n"
-	"	movl $0x220000, %edi\n"
-	"	rep stosl\n"
-	"	inb $0x61, %al\n"
-	"	pushf\n"
-	"	andl $~0x100, (%esp)\n"
-	"	popf\n"
-	"1:	testl $7, %ebp\n"
-	"	jnz 2f\n"
-	"	movl $(BASE + 2f - guest), %eax\n" /* a breakpoint of the guest's own */
-	"	movl %eax, %dr0\n"
-	"	movl $0x402, %eax\n"
-	"	movl %eax, %dr7\n"
-	"	nop\n"
-	"2:	nop\n"
-	"	cli\n"
-	"	movl $60, %ecx\n"
-	"3:	movl %ecx, 0x230000(,%ecx,4)\n"
-	"	loop 3b\n"
-	"	sti\n"
-	"	movl %ss, %eax\n"
-	"	movl %eax, %ss\n"
-	"	addl %esi, 0x230000\n"
-	"	movd %esi, %xmm1\n"
-	"	paddd %xmm1, %xmm2\n"
-	"	fninit\n"
-	"	testl $5, %ebp\n"
-	"	jnz 4f\n"
-	"	hlt\n"
-	"4:	decl %ebp\n"
-	"	jnz again\n"
-	"	movb $0, %al\n"
-	"	outb %al, $0xf4\n"
-	"5:	hlt\n"
-	"	jmp 5b\n"
-	"on_de:	addl $2, (%esp)\n"
-	"	incl 0x240000\n"
-	"	iret\n"
-	"on_db:	pushl %eax\n"
-	"	movl %dr6, %eax\n"
-	"	addl %eax, 0x240004\n"
-	"	testl $1, %eax\n"
-	"	jz 6f\n"
-	"	movl $0x400, %eax\n"
-	"	movl %eax, %dr7\n"
-	"6:	xorl %eax, %eax\n"
-	"	movl %eax, %dr6\n"
-	"	popl %eax\n"
-	"	iret\n"
-	"on_nmi:	incl 0x240010\n"
-	"	iret\n"
-	"on_timer:\n"
-	"	pushl %eax\n"
-	"	incl 0x240008\n"
-	"	movb $0x20, %al\n"
-	"	outb %al, $0x20\n"
-	"	popl %eax\n"
-	"	iret\n"
-	"on_int:	incl 0x24000c\n"
-	"	iret\n"
-	"	.balign 8\n"
-	"gdt:	.quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff\n"
-	"gdtr:	.word 23\n"
-	"	.long BASE + gdt - guest\n"
-	"idtr:	.word 0x80 * 8 + 7\n"
-	"	.long 0x80000\n"
-	"guest_end:\n"
-	"	.code64\n"
-	"	.text\n");
-
-/* --- A world without time: what enters is a function of the position --- */
-
-struct world {
-	struct cv_env env;
-	struct cv_machine *m;
-	uint64_t hash, interrupts, nmi_at;
-	size_t printed;
-};
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-	return (h ^ v) * 0x100000001b3ull;
-}
-
-static uint64_t world_clock(struct cv_env *env, const struct cv_pos *pos, enum cv_event_kind why)
-{
-	(void)env;
-	(void)why;
-	return pos->insns;
-}
-
-static void world_entropy(struct cv_env *env, const struct cv_pos *pos, uint8_t *p, size_t n)
-{
-	struct world *w = (struct world *)env;
-
-	w->hash = mix(w->hash, pos->insns);
-	for (size_t k = 0; k < n; k++)
-		p[k] = (uint8_t)(pos->insns >> (k & 7));
-}
-
-static uint64_t world_horizon(struct cv_env *env, const struct cv_pos *pos)
-{
-	struct world *w = (struct world *)env;
-
-	return w->nmi_at > pos->insns && w->nmi_at - pos->insns < 5000 ? w->nmi_at - pos->insns : 5000;
-}
-
-static bool world_poll(struct cv_env *env, const struct cv_pos *pos, uint64_t deadline, size_t room, struct cv_event *ev)
-{
-	struct world *w = (struct world *)env;
-
-	(void)deadline;
-	(void)room;
-	if (pos->insns != w->nmi_at || pos->sub)
-		return false;
-	w->nmi_at += 1237;
-	memset(ev, 0, sizeof(*ev));
-	ev->kind = CV_EV_COMMAND;
-	ev->value = CV_CMD_NMI;
-	return true;
-}
-
-static bool world_wait(struct cv_env *env, const struct cv_pos *pos, uint64_t deadline, size_t room, struct cv_event *ev)
-{
-	(void)pos;
-	(void)room;
-	(void)ev;
-	env->exhausted = deadline == CV_NEVER;
-	return false;
-}
-
-static void world_interrupt(struct cv_env *env, const struct cv_pos *pos, unsigned vector)
-{
-	struct world *w = (struct world *)env;
-
-	w->interrupts++;
-	w->hash = mix(mix(mix(mix(w->hash, pos->insns), pos->sub), pos->rip), vector);
-}
-
-static void world_console(struct cv_env *env, const struct cv_pos *pos, const uint8_t *p, size_t n)
-{
-	struct world *w = (struct world *)env;
-
-	w->printed += n;
-	w->hash = mix(mix(mix(w->hash, pos->insns), pos->rip), p[0]);
-	if (getenv("CV_TEST_SHOW") && w->m->engine->ops->name[0] == 'v')
-		ck_assert_uint_eq(fwrite(p, 1, n, stderr), n);
-}
-
-static const struct cv_env_ops world_ops = {
-	.clock = world_clock,
-	.entropy = world_entropy,
-	.horizon = world_horizon,
-	.poll = world_poll,
-	.wait = world_wait,
-	.interrupt = world_interrupt,
-	.console_out = world_console,
-};
-
-static void world_init(struct world *w, cv_engine_factory factory, const struct cv_boot_images *images, bool nmis)
-{
-	struct cv_machine_config config = {
-		.ram_size = 64ull << 20, .clock = CV_CLOCK_VIRTUAL, .count = CV_COUNT_STEPS, .cpu = "v2", .images = *images};
-	struct cv_error err;
-	int rc;
-
-	memset(w, 0, sizeof(*w));
-	cv_error_clear(&err);
-	w->env.ops = &world_ops;
-	w->env.virtual_clock = true;
-	w->nmi_at = nmis ? 3001 : UINT64_MAX;
-	if (getenv("CV_TEST_MIB"))
-		config.ram_size = strtoull(getenv("CV_TEST_MIB"), NULL, 0) << 20;
-	rc = cv_machine_new_with_engine(&w->m, &config, &cv_board, factory, &w->env, &err);
-	ck_assert_msg(!rc, "%s", err.msg);
-}
-
-static void show_difference(struct world *a, struct world *b)
-{
-	struct cv_vcpu_state s[2];
-	struct cv_wbuf w[2] = {{0}, {0}};
-
-	a->m->engine->ops->get_state(a->m->engine, &s[0]);
-	b->m->engine->ops->get_state(b->m->engine, &s[1]);
-	for (unsigned k = 0; k < 2; k++) {
-		fprintf(stderr, "%s: insns %llu sub %u rip %llx rflags %llx shadow %u halted %d pending %llx\n", k ? "vtx " : "soft",
-			(unsigned long long)s[k].pos.insns, s[k].pos.sub, (unsigned long long)s[k].rip,
-			(unsigned long long)s[k].rflags, s[k].shadow, s[k].halted, (unsigned long long)s[k].pending_db);
-		cv_vcpu_save(&s[k], &w[k]);
-	}
-	for (size_t k = 0; k < w[0].len && k < w[1].len; k++)
-		if (w[0].data[k] != w[1].data[k])
-			fprintf(stderr, "byte %zu of the CPU's state: %02x %02x\n", k, w[0].data[k], w[1].data[k]);
-	for (uint32_t p = 0; p < a->m->mem.pages; p++)
-		if (memcmp(a->m->mem.ram + (size_t)p * 4096, b->m->mem.ram + (size_t)p * 4096, 4096))
-			fprintf(stderr, "page %x differs\n", p);
-	cv_wbuf_release(&w[0]);
-	cv_wbuf_release(&w[1]);
-}
-
-/* Both to the same position; then everything is the same. */
-static void compare_at(struct world *a, struct world *b, uint64_t insns)
-{
-	const struct cv_stop until = {.insns = insns};
-	struct world *w[2] = {a, b};
-	struct cv_digest d[2];
-	struct cv_pos pos[2];
-	struct cv_run run;
-	struct cv_error err;
-
-	for (unsigned k = 0; k < 2; k++) {
-		cv_error_clear(&err);
-		ck_assert_msg(!cv_machine_run(w[k]->m, &until, false, &run, &err), "%s", err.msg);
-		cv_machine_position(w[k]->m, &pos[k]);
-		ck_assert_int_eq(cv_machine_digest(w[k]->m, &d[k], NULL), 0);
-	}
-	if (memcmp(&d[0], &d[1], sizeof(d[0])) || a->hash != b->hash)
-		show_difference(a, b);
-	ck_assert_uint_eq(pos[0].insns, pos[1].insns);
-	ck_assert_uint_eq(pos[0].sub, pos[1].sub);
-	ck_assert_uint_eq(pos[0].rip, pos[1].rip);
-	ck_assert_uint_eq(a->hash, b->hash);
-	ck_assert_mem_eq(&d[0], &d[1], sizeof(d[0]));
-	ck_assert_int_eq(a->m->end.kind, b->m->end.kind);
-}
+#include "tests/vtx/world.h"
 
 static bool host_lacks(void)
 {
@@ -338,90 +18,36 @@ static bool host_lacks(void)
 	return missing != 0;
 }
 
-static void compare(const struct cv_boot_images *images, unsigned skid, bool nmis, uint64_t every, uint64_t steps)
+static void compare(unsigned skid, bool nmis, uint64_t every)
 {
+	struct cv_boot_images images;
+	struct cv_error err;
 	struct world a, b;
 
-	world_init(&a, cv_soft_new, images, nmis);
-	world_init(&b, cv_vtx_new, images, nmis);
+	cv_error_clear(&err);
+	small_guest(&images);
+	ck_assert_int_eq(world_init(&a, cv_soft_new, &images, 64, nmis, &err), 0);
+	ck_assert_int_eq(world_init(&b, cv_vtx_new, &images, 64, nmis, &err), 0);
 	cv_vtx_set_skid(b.m->engine, skid);
-	for (uint64_t at = 0; at < steps && a.m->end.kind == CV_END_NONE; at += every)
-		compare_at(&a, &b, at);
+	for (uint64_t at = 0; a.m->end.kind == CV_END_NONE; at += every)
+		ck_assert(worlds_agree_at(&a, &b, at));
 	ck_assert_uint_gt(fake_vtx->entries, 0);
-	if (getenv("CV_TEST_SHOW")) {
-		char text[400];
-
-		cv_vtx_stats(b.m->engine, text, sizeof(text));
-		fprintf(stderr, "%s; gets %llu sets %llu\n", text, (unsigned long long)fake_vtx->gets,
-			(unsigned long long)fake_vtx->sets);
-	}
-	if (!getenv("CV_TEST_KERNEL")) {
-		ck_assert_int_eq(a.m->end.kind, CV_END_DEBUG_EXIT);
-		ck_assert_uint_gt(a.interrupts, 10);
-		ck_assert_uint_eq(a.interrupts, b.interrupts);
-	}
+	ck_assert_int_eq(a.m->end.kind, CV_END_DEBUG_EXIT);
+	ck_assert_uint_gt(a.interrupts, 10);
 	cv_machine_free(a.m);
 	cv_machine_free(b.m);
-}
-
-static void small_guest(struct cv_boot_images *images)
-{
-	memset(images, 0, sizeof(*images));
-	images->kernel.data = guest;
-	images->kernel.size = (size_t)(guest_end - guest);
-	images->kernel.name = "guest";
-	images->cmdline = "";
 }
 
 static const struct {
 	unsigned skid;
 	bool nmis;
 	unsigned every;
-} ways[] = {{0, false, 1 << 20}, {0, false, 1}, {0, true, 97}, {7, false, 211}, {7, true, 9}, {100, true, 1013}, {100, false, 150}};
+} ways[] = {{0, false, 1 << 20}, {0, false, 5}, {0, true, 97}, {7, false, 211}, {7, true, 12}, {100, true, 1013}, {100, false, 150}};
 
 START_TEST(engine_on_a_guest_does_what_soft_does)
 {
-	struct cv_boot_images images;
-
-	if (host_lacks())
-		return;
-	small_guest(&images);
-	compare(&images, ways[_i].skid, ways[_i].nmis, ways[_i].every, 1 << 24);
-}
-END_TEST
-
-static void load_file(const char *path, struct cv_image *image)
-{
-	FILE *file = fopen(path, "rb");
-	size_t n;
-	uint8_t *p;
-
-	ck_assert_ptr_nonnull(file);
-	ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
-	n = (size_t)ftell(file);
-	rewind(file);
-	p = malloc(n);
-	ck_assert_ptr_nonnull(p);
-	ck_assert_uint_eq(fread(p, 1, n, file), n);
-	fclose(file);
-	image->data = p;
-	image->size = n;
-	image->name = path;
-}
-
-START_TEST(engine_on_a_given_kernel_does_what_soft_does)
-{
-	const char *steps = getenv("CV_TEST_STEPS"), *every = getenv("CV_TEST_EVERY"), *initrd = getenv("CV_TEST_INITRD");
-	struct cv_boot_images images = {.cmdline = "console=ttyS0"};
-
-	if (!getenv("CV_TEST_KERNEL"))
-		return;
-	load_file(getenv("CV_TEST_KERNEL"), &images.kernel);
-	if (initrd)
-		load_file(initrd, &images.initrd);
-	compare(&images, 0, false, every ? strtoull(every, NULL, 0) : 1000000, steps ? strtoull(steps, NULL, 0) : 10000000);
-	free((void *)(uintptr_t)images.kernel.data);
-	free((void *)(uintptr_t)images.initrd.data);
+	if (!host_lacks())
+		compare(ways[_i].skid, ways[_i].nmis, ways[_i].every);
 }
 END_TEST
 
@@ -845,8 +471,7 @@ int main(void)
 	tcase_add_test(words, missing_features_name_the_model_to_use);
 	tcase_add_test(words, engine_for_instructions_is_refused);
 	tcase_add_loop_test(engine, engine_on_a_guest_does_what_soft_does, 0, sizeof(ways) / sizeof(ways[0]));
-	tcase_add_test(engine, engine_on_a_given_kernel_does_what_soft_does);
-	tcase_set_timeout(engine, 3600);
+	tcase_set_timeout(engine, 300);
 	suite_add_tcase(s, state);
 	suite_add_tcase(s, exits);
 	suite_add_tcase(s, words);
