@@ -99,6 +99,18 @@ void engine_tell(const struct engine_pick *p, const struct options *o, const str
 		p->factory == new_auto && !is_vtx(m) ? "the host's CPU lacks what the CPU model has" : p->why);
 }
 
+/* What the counter's self-test says here; nothing where the device isn't there at all, which has been said. */
+static void tell_counter(const struct cv_vtx_probe *probe)
+{
+	struct cv_error err = {0};
+	char text[600];
+
+	if (!cv_vtx_selftest(text, sizeof(text), &err))
+		printf("      counter's self-test passed: %s\n", text);
+	else if (strncmp(err.msg, probe->text, strlen(probe->text)) != 0)
+		printf("      %s\n", err.msg);
+}
+
 int cmd_engines(const struct options *o)
 {
 	struct cv_vtx_probe probe;
@@ -109,6 +121,8 @@ int cmd_engines(const struct options *o)
 	printf("vtx   %s: %s", probe.usable ? "usable" : "not usable", probe.text);
 	if (probe.usable)
 		printf("; positions count %s", unit_name(probe.unit));
-	printf("\nauto  takes %s\n", probe.usable ? "vtx" : "soft");
+	printf("\n");
+	tell_counter(&probe);
+	printf("auto  takes %s\n", probe.usable ? "vtx" : "soft");
 	return EXIT_GUEST_OK;
 }
