@@ -45,7 +45,7 @@ struct cvvtx_msrs {
 
 /* What is in the VMCS, so that it is only written where it changes. */
 struct cvvtx_written {
-	u32 pin, proc, proc2, exceptions, entry;
+	u32 pin, proc, proc2, exceptions, entry, timer;
 	u32 interruptibility, activity;
 	u64 dr7;
 	u64 host_cr3, host_cr4, host_fs_base;
@@ -72,6 +72,7 @@ struct cvvtx_vm {
 	bool tsx_off; /* entry switches transactions off (constant) */
 	struct cvvtx_written written;
 	u64 host_debugctl;
+	u32 slice; /* preemption timer where it isn't exact: 10 ms */
 	struct vmx_msr_entry *tsc_at_exit;
 	bool ticks;	/* the preemption timer is on and ticks by instructions */
 	u64 overhead;	/* ticks of an entry that aren't the guest's; 0: only the timer tells */

@@ -11,7 +11,7 @@
  * preemption timer doesn't see it.
  *
  * Units. The preemption timer of an emulator ticks once an instruction, and once for the VM entry itself: armed with n+1 it runs n.
- * An emulator also may forget the host's interrupts while the guest's IF is 0: there every entry ends after SLICE ticks.
+ * An emulator also may forget the host's interrupts while the guest's IF is 0: every entry ends after SLICE ticks, or 10 ms.
  *
  * Stepping is done by MTF; without it by the timer where that is exact (one unit, or two where the first casts a shadow); else by TF,
  * which is set behind the guest's back while every exception exits, so that no frame on the guest's stack shows it.
@@ -139,7 +139,6 @@ static void write_flags(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
 	struct cvvtx_written *w = &vm->written;
 	u32 proc = w->proc & ~(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING | CPU_BASED_MONITOR_TRAP_FLAG);
 	u32 proc2 = w->proc2 & ~SECONDARY_EXEC_DESC;
-	u32 pin = w->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER;
 
 	if (t->flags & CVVTX_RUN_INTR_WINDOW)
 		proc |= CPU_BASED_INTR_WINDOW_EXITING;
@@ -149,11 +148,8 @@ static void write_flags(struct cvvtx_vm *vm, const struct cvvtx_turn *t)
 		proc |= CPU_BASED_MONITOR_TRAP_FLAG;
 	if (t->flags & CVVTX_RUN_DTABLE)
 		proc2 |= SECONDARY_EXEC_DESC;
-	if (vm->ticks || t->step == CVVTX_STEP_DELIVERY)
-		pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
 	set_control(CPU_BASED_VM_EXEC_CONTROL, &w->proc, proc);
 	set_control(SECONDARY_VM_EXEC_CONTROL, &w->proc2, proc2);
-	set_control(PIN_BASED_VM_EXEC_CONTROL, &w->pin, pin);
 }
 
 /* Without MTF and exact timer: TF, or, where an event goes in first, a timer that is up as soon as it's delivered. */
@@ -223,18 +219,20 @@ static int write_input(struct cvvtx_vm *vm, struct cvvtx_turn *t, u64 dr7)
 
 /* --- Entry --- */
 
-/* The timer so that what is left of the budget runs. An own event that goes in will count one itself. */
+/*
+ * The timer so that what is left of the budget runs; an own event that goes in will count one itself. Without an exact timer it stays
+ * armed with the same value (exits don't save it): nothing holds the CPU for longer.
+ */
 static void arm_timer(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 {
 	u64 left = t->limit > t->units ? t->limit - t->units : 0;
 
-	if (vm->ticks)
+	if (vm->ticks) {
 		t->armed = min_t(u64, left, SLICE) + 1 - (left && t->event.info && t->event.own);
-	else if (t->step == CVVTX_STEP_DELIVERY)
-		t->armed = 0;
-	else
-		return;
-	cvvtx_vmwrite(VMX_PREEMPTION_TIMER_VALUE, t->armed);
+		cvvtx_vmwrite(VMX_PREEMPTION_TIMER_VALUE, t->armed);
+	} else if (vm->written.pin & PIN_BASED_VMX_PREEMPTION_TIMER) {
+		set_control(VMX_PREEMPTION_TIMER_VALUE, &vm->written.timer, t->step == CVVTX_STEP_DELIVERY ? 0 : vm->slice);
+	}
 }
 
 static void write_event(struct cvvtx_vm *vm, struct cvvtx_turn *t)

@@ -63,6 +63,18 @@ void cvvtx_state_reset(struct cvvtx_vm *vm, struct cvvtx_state *s)
 	s->xsave[25] = 0x1f;
 }
 
+/* What VM entry checks as well, but Bochs not all of it. */
+static bool mode_fits(const struct cvvtx_state *s)
+{
+	bool paging = s->cr0 & X86_CR0_PG;
+
+	if (paging && !(s->cr0 & X86_CR0_PE))
+		return false;
+	if (s->efer & EFER_LMA)
+		return paging && (s->cr4 & X86_CR4_PAE) && (s->efer & EFER_LME);
+	return !(paging && (s->efer & EFER_LME));
+}
+
 static int check(const struct cvvtx_vm *vm, const struct cvvtx_state *s)
 {
 	unsigned int i;
@@ -72,7 +84,7 @@ static int check(const struct cvvtx_vm *vm, const struct cvvtx_state *s)
 			return -EINVAL;
 	if (s->gdtr.reserved || s->idtr.reserved)
 		return -EINVAL;
-	if ((s->cr4 & ~(u64)CR4_ALLOWED) || s->cr0 >> 32 || (s->debugctl & ~DEBUGCTL_ALLOWED) || s->tsc_aux >> 32)
+	if ((s->cr4 & ~(u64)CR4_ALLOWED) || s->cr0 >> 32 || (s->debugctl & ~DEBUGCTL_ALLOWED) || s->tsc_aux >> 32 || !mode_fits(s))
 		return -EINVAL;
 	if ((s->xcr0 & ~vm->cfg.xcr0_allowed) || !(s->xcr0 & 1) || (s->xcr0 & 6) == 4)
 		return -EINVAL;

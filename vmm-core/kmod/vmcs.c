@@ -14,6 +14,7 @@
 #include <linux/smp.h>
 #include <linux/vmalloc.h>
 #include <asm/msr-index.h>
+#include <asm/tsc.h>
 
 #include "module.h"
 
@@ -174,7 +175,7 @@ static void write_controls(struct cvvtx_vm *vm)
 	struct cvvtx_written *w = &vm->written;
 
 	w->pin = cvvtx_allowed(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS |
-				       (vm->ticks ? PIN_BASED_VMX_PREEMPTION_TIMER : 0),
+				       (c->features & CVVTX_HAS_PREEMPTION_TIMER ? PIN_BASED_VMX_PREEMPTION_TIMER : 0),
 			       c->pin);
 	w->proc = cvvtx_allowed(CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING | CPU_BASED_RDPMC_EXITING |
 					CPU_BASED_RDTSC_EXITING | CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING |
@@ -197,6 +198,11 @@ static void write_controls(struct cvvtx_vm *vm)
 							      VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT |
 							      (vm->ticks ? VM_EXIT_SAVE_VMX_PREEMPTION_TIMER : 0),
 						      c->exit));
+	vm->slice = min_t(u64, (u64)tsc_khz * 10 >> (c->misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK), U32_MAX);
+	if (w->pin & PIN_BASED_VMX_PREEMPTION_TIMER) {
+		w->timer = vm->slice;
+		cvvtx_vmwrite(VMX_PREEMPTION_TIMER_VALUE, w->timer);
+	}
 	cvvtx_vmwrite(EXCEPTION_BITMAP, w->exceptions);
 	cvvtx_vmwrite(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	cvvtx_vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
