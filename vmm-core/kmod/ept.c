@@ -6,6 +6,8 @@
  * a set bit in dirty_map, an entry with W and a line in the list are the same thing. Giving more rights needs no INVEPT (the EPT
  * violation itself has forgotten the old translation, SDM 3C 28.3.3.1); taking them away sets flush_ept.
  *
+ * Where RAM comes in huge pages, 2 MiB that were never written are one entry, always read-only; the first write splits it.
+ *
  * Entries: bits 2:0 RWX; 5:3 memory type, 6 ignore PAT (write-back always, so that the guest can't make memory behave differently).
  */
 #include <linux/bitmap.h>
@@ -22,6 +24,9 @@
 #define EPT_EXEC 4ull
 #define EPT_RWX 7ull
 #define EPT_WRITE_BACK (6ull << 3 | 1ull << 6)
+#define EPT_LARGE (1ull << 7)
+#define LARGE_PAGES 512ull
+#define LARGE (LARGE_PAGES << PAGE_SHIFT)
 #define EPT_ADDRESS 0x000ffffffffff000ull
 #define HIGH_RAM (1ull << 32)
 
@@ -68,7 +73,12 @@ static u64 gpa_of(const struct cvvtx_vm *vm, u64 page)
 	return offset < vm->cfg.ram_low ? offset : offset - vm->cfg.ram_low + HIGH_RAM;
 }
 
-/* The entry that maps gpa. Missing tables: made where `make`, else NULL. */
+static u64 *new_table(void)
+{
+	return (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+}
+
+/* The entry that maps gpa, of 4 KiB or (EPT_LARGE) of 2 MiB. Missing tables: made where `make`, else NULL. */
 static u64 *find_entry(struct cvvtx_vm *vm, u64 gpa, bool make)
 {
 	u64 *table = vm->ept;
@@ -77,8 +87,10 @@ static u64 *find_entry(struct cvvtx_vm *vm, u64 gpa, bool make)
 	for (shift = 39; shift > 12; shift -= 9) {
 		u64 *e = &table[gpa >> shift & 511];
 
+		if (*e & EPT_LARGE)
+			return e;
 		if (!*e) {
-			u64 *below = make ? (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT) : NULL;
+			u64 *below = make ? new_table() : NULL;
 
 			if (!below)
 				return NULL;
@@ -87,6 +99,40 @@ static u64 *find_entry(struct cvvtx_vm *vm, u64 gpa, bool make)
 		table = __va(*e & EPT_ADDRESS);
 	}
 	return &table[gpa >> 12 & 511];
+}
+
+/* The entry of the 2 MiB around gpa, if there is nothing yet; else NULL. */
+static u64 *find_large(struct cvvtx_vm *vm, u64 gpa)
+{
+	u64 *table = vm->ept, *e;
+	int shift;
+
+	for (shift = 39; shift > 21; shift -= 9) {
+		e = &table[gpa >> shift & 511];
+		if (!*e) {
+			u64 *below = new_table();
+
+			if (!below)
+				return NULL;
+			WRITE_ONCE(*e, __pa(below) | EPT_RWX);
+		}
+		table = __va(*e & EPT_ADDRESS);
+	}
+	e = &table[gpa >> 21 & 511];
+	return *e ? NULL : e;
+}
+
+/* 2 MiB become 512 entries of 4 KiB with the same rights. (Both say the same: no INVEPT.) */
+static int split(u64 *large)
+{
+	u64 *table = new_table(), i;
+
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; i < LARGE_PAGES; i++)
+		table[i] = (*large & ~EPT_LARGE) + (i << PAGE_SHIFT);
+	WRITE_ONCE(*large, __pa(table) | EPT_RWX);
+	return 0;
 }
 
 /*
@@ -101,6 +147,8 @@ enum cvvtx_fault cvvtx_ept_fault(struct cvvtx_vm *vm, u64 gpa, bool write, u32 *
 		return CVVTX_FAULT_PIN;
 	if (!write || (*e & EPT_WRITE))
 		return CVVTX_FAULT_DONE;
+	if (*e & EPT_LARGE)
+		return CVVTX_FAULT_PIN; /* splits */
 	if (*ndirty >= CVVTX_DIRTY_SLOTS)
 		return CVVTX_FAULT_FULL;
 	WRITE_ONCE(vm->dirty[(*ndirty)++], (u32)page);
@@ -120,20 +168,58 @@ int cvvtx_ept_map(struct cvvtx_vm *vm, u64 gpa, struct page *page, bool write)
 	return 0;
 }
 
-/* Pins and maps the page of RAM at gpa, read-only. May sleep. */
+static int pin(struct cvvtx_vm *vm, u64 n, int count)
+{
+	int rc = pin_user_pages_fast(vm->cfg.ram + (n << PAGE_SHIFT), count, FOLL_WRITE | FOLL_LONGTERM, &vm->pages[n]);
+
+	if (rc == count)
+		return 0;
+	if (rc > 0)
+		unpin_user_pages(&vm->pages[n], rc);
+	memset(&vm->pages[n], 0, count * sizeof(*vm->pages));
+	return rc < 0 ? rc : -EFAULT;
+}
+
+/* Maps the 2 MiB around page n as one, if they are a huge page that is new to the guest. Its other pages are pinned too. */
+static bool map_large(struct cvvtx_vm *vm, u64 n)
+{
+	u64 first = n & ~(LARGE_PAGES - 1), gpa = gpa_of(vm, first), *e, i;
+	struct page *page = vm->pages[n];
+
+	if (!(cvvtx_caps.features & CVVTX_HAS_EPT_2M) || compound_order(compound_head(page)) < 9)
+		return false;
+	if (first + LARGE_PAGES > vm->npages || gpa % LARGE || gpa_of(vm, first + LARGE_PAGES - 1) != gpa + LARGE - PAGE_SIZE)
+		return false;
+	if ((page_to_pfn(page) ^ n) & (LARGE_PAGES - 1))
+		return false;
+	e = find_large(vm, gpa);
+	for (i = first; e && i < first + LARGE_PAGES; i++)
+		if ((!vm->pages[i] && pin(vm, i, 1)) || page_to_pfn(vm->pages[i]) != page_to_pfn(page) - (n - first) + (i - first) ||
+		    test_bit(i, vm->dirty_map))
+			return false;
+	if (!e)
+		return false;
+	WRITE_ONCE(*e, page_to_phys(vm->pages[first]) | EPT_READ | EPT_EXEC | EPT_WRITE_BACK | EPT_LARGE);
+	return true;
+}
+
+/* Pins and maps the page of RAM at gpa, read-only, or lets a large page be written in parts. May sleep. */
 int cvvtx_ept_pin(struct cvvtx_vm *vm, u64 gpa)
 {
-	u64 n;
+	u64 n, *e;
 	int rc;
 
 	if (!cvvtx_ept_ram(vm, gpa, &n))
 		return -EFAULT;
+	e = find_entry(vm, gpa, false);
+	if (e && (*e & EPT_LARGE))
+		return split(e);
 	if (!vm->pages[n]) {
-		rc = pin_user_pages_fast(vm->cfg.ram + (n << PAGE_SHIFT), 1, FOLL_WRITE | FOLL_LONGTERM, &vm->pages[n]);
-		if (rc != 1) {
-			vm->pages[n] = NULL;
-			return rc < 0 ? rc : -EFAULT;
-		}
+		rc = pin(vm, n, 1);
+		if (rc)
+			return rc;
+		if (map_large(vm, n))
+			return 0;
 	}
 	return cvvtx_ept_map(vm, gpa, vm->pages[n], test_bit(n, vm->dirty_map));
 }
@@ -145,7 +231,7 @@ void cvvtx_ept_protect(struct cvvtx_vm *vm)
 	for_each_set_bit(page, vm->dirty_map, vm->npages) {
 		u64 *e = find_entry(vm, gpa_of(vm, page), false);
 
-		if (e)
+		if (e && !(*e & EPT_LARGE))
 			WRITE_ONCE(*e, *e & ~EPT_WRITE);
 	}
 	bitmap_zero(vm->dirty_map, vm->npages);
@@ -161,9 +247,11 @@ static void free_tables(u64 *table, int level)
 
 		if (!table[i])
 			continue;
-		if (level > 2)
-			free_tables(below, level - 1);
-		free_page((unsigned long)below);
+		if (!(table[i] & EPT_LARGE)) {
+			if (level > 2)
+				free_tables(below, level - 1);
+			free_page((unsigned long)below);
+		}
 		table[i] = 0;
 	}
 }

@@ -340,7 +340,8 @@ static void count_units(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 
 	if (vm->cfg.counter == CVVTX_COUNTER_PMU)
 		t->units = cvvtx_pmu_count(vm) - t->pmu_base;
-	if (!vm->ticks || vm->written.activity)
+	/* In HLT time passes without instructions. */
+	if (!vm->ticks || (vm->written.activity && !t->injected.info))
 		return;
 	ticks = vm->tsc_at_exit->value - t->tsc;
 	if (vm->overhead) {
