@@ -4,12 +4,12 @@
 module=/chronovisor_vtx.ko
 failures=0
 check() { # NAME COMMAND...
-	name=$1
+	check_name=$1
 	shift
 	if "$@"; then
-		echo "pass $name"
+		echo "pass $check_name"
 	else
-		echo "FAIL $name"
+		echo "FAIL $check_name"
 		failures=$((failures + 1))
 	fi
 }
