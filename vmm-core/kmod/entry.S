@@ -10,6 +10,8 @@
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/cpufeatures.h>
+#include <asm/ibt.h>
+#include <asm/unwind_hints.h>
 
 #define HOST_RSP_FIELD 0x6c14
 
@@ -49,6 +51,7 @@ SYM_FUNC_START(cvvtx_enter)
 	mov R(14)(%rdi), %r14
 	mov R(15)(%rdi), %r15
 	mov RDI(%rdi), %rdi
+	UNWIND_HINT_SAVE /* for objtool: no call or jump leads to cvvtx_exited */
 	jz 1f
 2:	vmresume
 	jmp 3f
@@ -59,6 +62,8 @@ SYM_FUNC_START(cvvtx_enter)
 	_ASM_EXTABLE(2b, 3b)
 
 SYM_INNER_LABEL(cvvtx_exited, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
 	cli /* an exit has cleared IF, but Bochs holds interrupts back only when told so */
 	push %rdi
 	mov 8(%rsp), %rdi

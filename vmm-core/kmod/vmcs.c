@@ -198,7 +198,7 @@ static void write_controls(struct cvvtx_vm *vm)
 							      VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT |
 							      (vm->ticks ? VM_EXIT_SAVE_VMX_PREEMPTION_TIMER : 0),
 						      c->exit));
-	vm->slice = min_t(u64, (u64)tsc_khz * 10 >> (c->misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK), U32_MAX);
+	vm->slice = min_t(u64, (u64)tsc_khz * 10 >> (c->misc & 31), U32_MAX);
 	if (w->pin & PIN_BASED_VMX_PREEMPTION_TIMER) {
 		w->timer = vm->slice;
 		cvvtx_vmwrite(VMX_PREEMPTION_TIMER_VALUE, w->timer);
