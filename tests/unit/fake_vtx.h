@@ -201,6 +201,54 @@ static bool fake_between(struct fake_vtx *f)
 	return true;
 }
 
+/* The event can only be delivered by an engine that takes interrupts: this one is given the vector as the software engine asks for it. */
+static bool fake_irq_pending(void *dev)
+{
+	return ((struct fake_vtx *)dev)->run.inject != 0;
+}
+
+static int fake_irq_acknowledge(void *dev)
+{
+	struct fake_vtx *f = dev;
+	int vector = f->run.inject & 0xff;
+
+	f->run.inject = 0;
+	return vector;
+}
+
+static uint64_t fake_get_cr8(void *dev)
+{
+	fake_tsc(dev);
+	return 0;
+}
+
+static void fake_set_cr8(void *dev, uint64_t v)
+{
+	(void)v;
+	fake_tsc(dev);
+}
+
+static bool fake_write_msr(void *dev, uint32_t msr, uint64_t v)
+{
+	(void)dev;
+	(void)msr;
+	(void)v;
+	return false;
+}
+
+static bool fake_read_msr(void *dev, uint32_t msr, uint64_t *v)
+{
+	*v = 0;
+	return fake_write_msr(dev, msr, 0);
+}
+
+static const struct cv_irqchip_ops fake_irqchip_ops = {.pending = fake_irq_pending,
+						       .acknowledge = fake_irq_acknowledge,
+						       .get_cr8 = fake_get_cr8,
+						       .set_cr8 = fake_set_cr8,
+						       .read_msr = fake_read_msr,
+						       .write_msr = fake_write_msr};
+
 /* --- The functions of device.c --- */
 
 int vtx_device_open(struct vtx_device *d, struct cv_error *err)
@@ -234,6 +282,8 @@ int vtx_device_create(struct vtx_device *d, const struct cv_memory *mem, uint32_
 	host.bus = &f->bus;
 	host.model = &f->model;
 	host.ctx = f;
+	host.irqchip = &fake_irqchip_ops;
+	host.irqchip_dev = f;
 	f->cpu = cv_soft_new(&host, err);
 	ck_assert_ptr_nonnull(f->cpu);
 	f->rng = 1;
@@ -260,6 +310,40 @@ void vtx_device_release(struct vtx_device *d)
 	fake_vtx = NULL;
 }
 
+/* A signal that comes before the entry leaves `inject` alone. */
+static bool fake_late_signal(struct fake_vtx *f)
+{
+	f->rng = f->rng * 6364136223846793005ull + 1442695040888963407ull;
+	if (f->rng >> 59)
+		return false;
+	f->run.exit = CVVTX_EXIT_SIGNAL;
+	return true;
+}
+
+/* false: an exception came in between, and `vector_info` tells what was broken off. */
+static bool fake_inject(struct fake_vtx *f)
+{
+	const struct cv_stop stop = {.insns = UINT64_MAX, .step = true};
+	const uint32_t info = f->run.inject;
+	struct cv_exit exit;
+
+	f->before = f->s;
+	f->mmio = false;
+	ck_assert_uint_eq(f->s.rflags & CV_FLAG_IF, CV_FLAG_IF);
+	ck_assert_uint_eq(f->s.shadow, 0);
+	ck_assert_int_eq(f->cpu->ops->run(f->cpu, &stop, &exit, NULL), 0);
+	ck_assert_uint_eq(f->run.inject, 0);
+	f->cpu->ops->get_state(f->cpu, &f->s);
+	fake_list_dirty(f);
+	if (f->s.pos.insns == f->before.pos.insns && !f->mmio)
+		return true;
+	f->s = f->before;
+	f->run.exit = f->mmio ? CVVTX_EXIT_MMIO : 0;
+	f->run.vector_info = info | CVVTX_VECTOR_INJECTED;
+	vtx_to_run(&f->s, &f->run);
+	return false;
+}
+
 int vtx_device_run(struct vtx_device *d, struct cv_error *err)
 {
 	struct fake_vtx *f = d->pages;
@@ -277,6 +361,8 @@ int vtx_device_run(struct vtx_device *d, struct cv_error *err)
 	f->cpu->ops->set_state(f->cpu, &f->s);
 	r->units = 0;
 	r->vector_info = 0;
+	if (r->inject && (fake_late_signal(f) || !fake_inject(f)))
+		return 0;
 	for (;;) {
 		uint64_t insns = f->s.pos.insns;
 

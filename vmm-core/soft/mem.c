@@ -121,11 +121,26 @@ bool soft_any_ea(struct soft_cpu *c, const struct cv_insn *i, unsigned n, bool w
 
 /* --- TLB --- */
 
-void soft_tlb_flush(struct soft_cpu *c)
+static void forget_all(struct soft_cpu *c)
 {
 	for (unsigned m = 0; m < SOFT_MMUS; m++)
 		for (unsigned k = 0; k < SOFT_TLB_ENTRIES; k++)
 			c->tlb[m][k].rtag = c->tlb[m][k].wtag = SOFT_TLB_NONE;
+	c->nfilled = 0;
+	c->filled_known = true;
+}
+
+/* Often after very few instructions: an engine that runs elsewhere has one executed here. */
+void soft_tlb_flush(struct soft_cpu *c)
+{
+	if (!c->filled_known || c->nfilled > SOFT_FILLED)
+		forget_all(c);
+	while (c->nfilled) {
+		uint16_t at = c->filled[--c->nfilled];
+		struct soft_tlb_entry *e = &c->tlb[at / SOFT_TLB_ENTRIES][at % SOFT_TLB_ENTRIES];
+
+		e->rtag = e->wtag = SOFT_TLB_NONE;
+	}
 	c->tlb_used = 0;
 	memset(c->tlb_large, 0, sizeof(c->tlb_large));
 	memset(c->writable, 0, sizeof(c->writable));
@@ -219,6 +234,14 @@ void soft_tlb_flush_page(struct soft_cpu *c, uint64_t linear)
 	c->generation++;
 }
 
+static void note_filled(struct soft_cpu *c, unsigned mmu, unsigned index)
+{
+	if (c->nfilled < SOFT_FILLED)
+		c->filled[c->nfilled] = (uint16_t)(mmu * SOFT_TLB_ENTRIES + index);
+	if (c->nfilled <= SOFT_FILLED)
+		c->nfilled++;
+}
+
 static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu, const struct soft_walk *w)
 {
 	uint64_t tag = p->la & SOFT_PAGE_MASK;
@@ -234,6 +257,7 @@ static void tlb_install(struct soft_cpu *c, const struct piece *p, unsigned mmu,
 		c->tlb_used = 1;
 	}
 	note_large(c, tag, w->shift);
+	note_filled(c, mmu, (tag >> 12) & (SOFT_TLB_ENTRIES - 1));
 	e->rtag = tag;
 	e->wtag = w->writable && w->dirty && flags & CV_PAGE_DIRTY && !(flags & (CV_PAGE_CODE | CV_PAGE_TABLE)) &&
 				  (!c->wrote || cv_page_filter_has(c->wrote, tag))

@@ -34,7 +34,7 @@
 
 struct soft_block;
 
-enum { SOFT_TLB_ENTRIES = 1024, SOFT_TABLES = 1024 };
+enum { SOFT_TLB_ENTRIES = 1024, SOFT_TABLES = 1024, SOFT_FILLED = 64 };
 enum { SOFT_MMU_SUPER = 0, SOFT_MMU_USER = 1, SOFT_MMU_SUPER_AC = 2 /* CPL<3 with SMAP off or AC set */, SOFT_MMUS = 3,
        /* CPL 3 with alignment checks on: its table is never filled, so each access takes the slow path and is checked. */
        SOFT_MMU_ALIGN = 3 };
@@ -118,6 +118,9 @@ struct soft_cpu {
 	uint32_t tables[SOFT_TABLES]; /* pages with CV_PAGE_TABLE */
 	unsigned ntables;
 	uint64_t writable[16];	      /* a filter: RAM pages, by their lowest ten bits, that a TLB entry lets be written */
+	uint16_t filled[SOFT_FILLED]; /* entries filled since the last flush, mmu * SOFT_TLB_ENTRIES + index, while they are few */
+	unsigned nfilled;
+	bool filled_known; /* since the first flush */
 	unsigned tlb_limit, tlb_used; /* knob: at most so many entries in use; 0: no limit */
 	uint64_t tlb_misses;
 	struct cv_page_filter *wrote; /* borrowed: gets every linear page that is written; NULL: nobody asks */

@@ -31,6 +31,7 @@
 #define LATE 3u
 
 enum { INTR_SHADOWS = 3, INTR_NMI = 8 };
+#define INFO_VALID (1u << 31)
 
 /* --- Where the state is --- */
 
@@ -48,11 +49,19 @@ static bool lost_trap(const struct cvvtx_run *run)
 	return (run->vector_info & 0x800007ffu) == (0x80000000u | 3u << 8 | 1);
 }
 
+/* A debug trap exited: it hasn't been delivered, and VT-x has its causes in the qualification alone. */
+static bool trap_exit(const struct cvvtx_run *run)
+{
+	return run->exit == 0 && (run->intr_info & 0x800007ffu) == (0x80000000u | 3u << 8 | 1);
+}
+
 static void from_device(const struct vtx_engine *e, struct cv_vcpu_state *s)
 {
 	vtx_from_device(&e->dev, e->run, s);
 	if (lost_trap(e->run))
 		s->pending_db |= s->dr[6] & 0xc00f;
+	else if (trap_exit(e->run))
+		s->pending_db |= e->run->qualification & 0xc00f;
 }
 
 static int bring_home(struct vtx_engine *e, struct cv_error *err)
@@ -84,6 +93,7 @@ static int send_to_device(struct vtx_engine *e, struct cv_error *err)
 	vtx_to_device(&e->s, &next);
 	vtx_to_run(&e->s, e->run);
 	e->run->vector_info = 0;
+	e->run->exit = CVVTX_EXIT_SIGNAL;
 	e->umip = e->s.cr4 & CV_CR4_UMIP;
 	e->where = VTX_IN_DEVICE;
 	if (e->dev_known && !memcmp(&next, &e->dev, sizeof(next)))
@@ -154,6 +164,101 @@ static int soft_stretch(struct vtx_engine *e, const struct cv_stop *stop, uint64
 	return rc;
 }
 
+/* --- The software engine's host: this one's, but for an interrupt that has been acknowledged already --- */
+
+static bool soft_pending(void *dev)
+{
+	struct vtx_engine *e = dev;
+
+	return e->forced >= 0 || e->host.irqchip->pending(e->host.irqchip_dev);
+}
+
+static int soft_acknowledge(void *dev)
+{
+	struct vtx_engine *e = dev;
+
+	return e->forced >= 0 ? e->forced : e->host.irqchip->acknowledge(e->host.irqchip_dev);
+}
+
+static uint64_t soft_get_cr8(void *dev)
+{
+	struct vtx_engine *e = dev;
+
+	return e->host.irqchip->get_cr8(e->host.irqchip_dev);
+}
+
+static void soft_set_cr8(void *dev, uint64_t v)
+{
+	struct vtx_engine *e = dev;
+
+	e->host.irqchip->set_cr8(e->host.irqchip_dev, v);
+}
+
+static bool soft_read_msr(void *dev, uint32_t msr, uint64_t *v)
+{
+	struct vtx_engine *e = dev;
+
+	return e->host.irqchip->read_msr(e->host.irqchip_dev, msr, v);
+}
+
+static bool soft_write_msr(void *dev, uint32_t msr, uint64_t v)
+{
+	struct vtx_engine *e = dev;
+
+	return e->host.irqchip->write_msr(e->host.irqchip_dev, msr, v);
+}
+
+static const struct cv_irqchip_ops soft_irqchip_ops = {
+	.pending = soft_pending,
+	.acknowledge = soft_acknowledge,
+	.get_cr8 = soft_get_cr8,
+	.set_cr8 = soft_set_cr8,
+	.read_msr = soft_read_msr,
+	.write_msr = soft_write_msr,
+};
+
+static uint64_t soft_tsc(void *ctx)
+{
+	struct vtx_engine *e = ctx;
+
+	return e->host.tsc(e->host.ctx);
+}
+
+static void soft_entropy(void *ctx, uint8_t *p, size_t n)
+{
+	struct vtx_engine *e = ctx;
+
+	e->host.entropy(e->host.ctx, p, n);
+}
+
+/* Of a forced one the machine has been told. */
+static void soft_delivered(void *ctx, unsigned vector)
+{
+	struct vtx_engine *e = ctx;
+
+	if ((int)vector == e->forced)
+		e->forced = -1;
+	else if (e->host.delivered)
+		e->host.delivered(e->host.ctx, vector);
+}
+
+static struct cv_engine *new_soft(struct vtx_engine *e, struct cv_error *err)
+{
+	struct cv_engine_host host = e->host;
+
+	if (host.irqchip) {
+		host.irqchip = &soft_irqchip_ops;
+		host.irqchip_dev = e;
+	}
+	host.ctx = e;
+	host.tsc = soft_tsc;
+	host.entropy = soft_entropy;
+	host.delivered = soft_delivered;
+	host.tsc_taken = NULL;
+	host.tsc_base = NULL;
+	return cv_soft_new(&host, err);
+}
+
 /* --- Hardware --- */
 
 /* The module's list of dirtied pages, into the machine's. */
@@ -185,6 +290,17 @@ static int settle_debts(struct vtx_engine *e, struct cv_error *err)
 	return rc;
 }
 
+/* Has the interrupt gone in? Not where a signal came before the entry, nor where its delivery was broken off. */
+static void note_injected(struct vtx_engine *e)
+{
+	if (!e->injected || e->run->inject & INFO_VALID || e->run->vector_info & INFO_VALID)
+		return;
+	e->forced = -1;
+	e->injections++;
+	e->s.halted = false;
+	e->s.pos.sub++;
+}
+
 static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
 {
 	const struct cv_irqchip_ops *irq = e->host.irqchip;
@@ -201,12 +317,20 @@ static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
 	if (e->s.nmi_pending)
 		run->flags |= CVVTX_RUN_NMI_WINDOW;
 	run->inject = run->inject_error = run->inject_len = 0;
+	e->injected = e->forced >= 0;
+	if (e->injected) {
+		run->inject = INFO_VALID | (uint32_t)e->forced;
+		/* An exception while it is delivered must be counted as one: it exits, and the software engine delivers both. */
+		run->flags |= CVVTX_RUN_ALL_EXCEPTIONS;
+	}
 	run->budget = budget;
 	rc = vtx_device_run(&e->device, err);
 	e->dev_known = false;
 	e->code_stale = true;
 	e->entries++;
 	drain_dirty(e);
+	if (!rc)
+		note_injected(e);
 	if (run->units) {
 		e->s.pos.insns += run->units;
 		e->s.pos.sub = 0;
@@ -231,17 +355,26 @@ static bool nmi_blocked_now(const struct vtx_engine *e)
 	return e->where == VTX_AT_HOME ? e->s.nmi_blocked : (e->run->interruptibility & INTR_NMI) != 0;
 }
 
-static bool deliverable(const struct vtx_engine *e)
+/* A debug trap or an NMI. */
+static bool urgent(const struct vtx_engine *e)
+{
+	if (e->where == VTX_AT_HOME && e->s.pending_db && !(e->s.shadow & CV_SHADOW_MOVSS))
+		return true;
+	return e->s.nmi_pending && !nmi_blocked_now(e) && !shadow_now(e);
+}
+
+static bool interrupt_deliverable(const struct vtx_engine *e)
 {
 	const struct cv_irqchip_ops *irq = e->host.irqchip;
 
-	if (e->where == VTX_AT_HOME && e->s.pending_db && !(e->s.shadow & CV_SHADOW_MOVSS))
+	if (e->forced >= 0)
 		return true;
-	if (shadow_now(e))
-		return false;
-	if (e->s.nmi_pending && !nmi_blocked_now(e))
-		return true;
-	return rflags_now(e) & CV_FLAG_IF && irq && irq->pending(e->host.irqchip_dev);
+	return rflags_now(e) & CV_FLAG_IF && !shadow_now(e) && irq && irq->pending(e->host.irqchip_dev);
+}
+
+static bool deliverable(const struct vtx_engine *e)
+{
+	return urgent(e) || interrupt_deliverable(e);
 }
 
 /* Can hardware go on from here? An NMI that waits for a shadow to end: some CPUs' windows open too early. */
@@ -297,6 +430,20 @@ static int after_exit(struct vtx_engine *e, const struct cv_stop *stop, const st
 	return 0;
 }
 
+/*
+ * Acknowledges the interrupt that is deliverable, to be delivered by the next entry. false: the software engine must go on, with or without
+ * one; also where the run ends right behind the delivery, which must then be complete.
+ */
+static bool take_interrupt(struct vtx_engine *e)
+{
+	if (e->forced < 0) {
+		e->forced = e->host.irqchip->acknowledge(e->host.irqchip_dev);
+		if (e->forced >= 0 && e->host.delivered)
+			e->host.delivered(e->host.ctx, (unsigned)e->forced);
+	}
+	return e->forced >= 0 && !e->kicked && (e->s.pos.sub + 1) % CV_POS_LOOK != 0;
+}
+
 static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, bool *over, struct cv_error *err)
 {
 	const struct cv_counter_at at = {.count = e->s.pos.insns};
@@ -309,12 +456,14 @@ static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_e
 		*over = true;
 		return 0;
 	}
-	if (deliverable(e) || !can_enter(e))
+	if (urgent(e) || !can_enter(e))
 		return go_without(e, stop, exit, over, err);
 	if (stop->insns != UINT64_MAX)
 		rc = cv_counter_next(&e->counter, &at, &target, &move, err);
 	if (rc)
 		return rc;
+	if (interrupt_deliverable(e) && (move.kind == CV_MOVE_STEP || !take_interrupt(e)))
+		return soft_step(e, exit, over, err);
 	if (move.kind == CV_MOVE_STEP) {
 		e->counter.skid.steps += target.count - at.count;
 		return soft_stretch(e, stop, target.count - at.count, exit, over, err);
@@ -534,13 +683,14 @@ struct cv_engine *cv_vtx_new(const struct cv_engine_host *host, struct cv_error 
 	}
 	e->base.ops = &vtx_ops;
 	e->host = *host;
+	e->forced = -1;
 	rc = vtx_device_open(&e->device, err);
 	if (!rc)
 		rc = check_host(host, &e->device, err);
 	if (!rc)
 		rc = vtx_device_create(&e->device, host->mem, CVVTX_COUNTER_BENCH, host->model->xcr0_mask, err);
 	if (!rc)
-		e->soft = cv_soft_new(host, err);
+		e->soft = new_soft(e, err);
 	if (!e->soft) {
 		vtx_free(&e->base);
 		return NULL;
@@ -566,7 +716,9 @@ void cv_vtx_stats(struct cv_engine *base, char *buf, size_t n)
 	char skid[256];
 
 	cv_skid_text(&e->counter, skid, sizeof(skid));
-	snprintf(buf, n, "entries %llu, world switches %llu, light exits %llu, soft steps %llu, soft runs %llu, transfers %llu, %s",
+	snprintf(buf, n, "entries %llu, world switches %llu, light exits %llu, soft steps %llu, soft runs %llu, transfers %llu, "
+		 "injections %llu, %s",
 		 (unsigned long long)e->entries, (unsigned long long)e->run->exits, (unsigned long long)e->light,
-		 (unsigned long long)e->steps, (unsigned long long)e->soft_runs, (unsigned long long)e->transfers, skid);
+		 (unsigned long long)e->steps, (unsigned long long)e->soft_runs, (unsigned long long)e->transfers,
+		 (unsigned long long)e->injections, skid);
 }

@@ -5,7 +5,8 @@
  * engine executes the instruction at RIP, which VT-x has left undone.
  *
  * An exit that broke off the delivery of an event leaves RIP where the event struck, so executing the instruction there again makes the same
- * exception. Interrupts and NMIs are delivered by the software engine from the beginning, so none can be broken off.
+ * exception. An interrupt that the entry was to deliver stays forced (engine.c): the software engine delivers it then. NMIs are its business
+ * from the beginning.
  *
  * VT-x checks privilege and the TSS's I/O bitmap before these exits: what arrives here may be carried out.
  */
