@@ -50,11 +50,11 @@ skids() { # NAME: the recording replayed with each skid
 }
 interrupts_are_exact() {
 	for skid in 0 7 100; do
-		record busy busy --vtx-skid $skid --until insns=3000000 && replay /tmp/busy.cvr --engine soft && first=$got || return 1
-		[ "$(chronovisor events /tmp/busy.cvr --kind interrupt | wc -l)" -ge 20 ] || { echo "  too few interrupts"; return 1; }
-		skids busy || return 1
+		record loop loop --vtx-skid $skid --until insns=3000000 && replay /tmp/loop.cvr --engine soft && first=$got || return 1
+		[ "$(chronovisor events /tmp/loop.cvr --kind interrupt | wc -l)" -ge 20 ] || { echo "  too few interrupts"; return 1; }
+		skids loop || return 1
 	done
-	cp /tmp/busy.cvr /out/ && echo "busy $first" >>/out/digests
+	cp /tmp/loop.cvr /out/ && echo "loop $first" >>/out/digests
 }
 from_outside() { # a recording made on the software engine
 	for file in /recordings/*.cvr; do
@@ -65,7 +65,7 @@ from_outside() { # a recording made on the software engine
 	done
 }
 visit() { # ENGINE: the GDB stub's answers into /tmp/steps.ENGINE
-	chronovisor replay --engine "$1" --gdb "unix:/tmp/gdb.$1" /tmp/busy.cvr </dev/null >/dev/null 2>/tmp/err &
+	chronovisor replay --engine "$1" --gdb "unix:/tmp/gdb.$1" /tmp/loop.cvr </dev/null >/dev/null 2>/tmp/err &
 	server=$!
 	rsp "/tmp/gdb.$1" 50% 40 >"/tmp/steps.$1" 2>/tmp/rsp.err
 	status=$?

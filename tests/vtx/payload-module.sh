@@ -54,7 +54,7 @@ kill_in_guest() {
 }
 
 leaves_nothing() {
-	spin cycles 10 || return 1
+	spin cycles 100 || return 1
 	before=$(free_kib)
 	pinned=$(pins)
 	spin cycles 100 || return 1

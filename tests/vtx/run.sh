@@ -73,13 +73,13 @@ engine() {
 	for name in racing-list stack-overflow console-echo; do
 		"$top/examples/$name/build.sh" "$folder/guests"
 	done
-	"$top/tests/guests/busy/build.sh" "$folder/guests"
+	"$vtx/loop/build.sh" "$folder/guests"
 	record_outside stack-overflow
-	record_outside busy --until insns=3000000
+	record_outside loop --until insns=3000000
 	{ echo "ROUNDS=${ROUNDS:-20}"; cat "$vtx/payload-engine.sh"; } >"$folder/payload"
 	part engine --timeout 450 --out "$WORK/handed-out"
 	# What was recorded on VT-x replays here.
-	for name in stack-overflow racing-list console-echo busy; do
+	for name in stack-overflow racing-list console-echo loop; do
 		want=$(sed -n "s/^$name //p" "$WORK/handed-out/digests" 2>/dev/null)
 		if [ -n "$want" ] && replay_outside "$WORK/handed-out/$name.cvr" && [ "$got" = "$want" ]; then
 			echo "pass ${name}_recorded_on_vtx_replays_on_soft"

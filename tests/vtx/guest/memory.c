@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests.h"
 
 /* Adds 1 to the first word of RCX pages from RDI on. */
 GUEST(touch, "1: incl (%rdi)\n add $4096, %rdi\n dec %rcx\n jnz 1b\n hlt");
 GUEST(read, "mov (%rdi), %eax\n hlt");
+/* Reads a word of each of RCX pages from RDI on. */
+GUEST(look, "1: mov (%rdi), %eax\n add $4096, %rdi\n dec %rcx\n jnz 1b\n hlt");
 GUEST(write_and_walk, "incl 0x90000\n mov 0x91000, %eax\n hlt");
 
 static int cmp32(const void *a, const void *b)
@@ -210,6 +214,60 @@ static void accessed_bits_dirty_the_tables(void)
 	vm_close(&vm);
 }
 
+static bool get_huge_pages(unsigned n)
+{
+	char text[16];
+	int fd = open("/proc/sys/vm/nr_hugepages", O_RDWR), len = snprintf(text, sizeof(text), "%u", n);
+	bool ok = fd >= 0 && write(fd, text, (size_t)len) == len && lseek(fd, 0, SEEK_SET) == 0 && read(fd, text, sizeof(text)) > 0;
+	if (fd >= 0)
+		close(fd);
+	return ok && (unsigned)atoi(text) == n;
+}
+
+static unsigned wrong_words(const struct vm *vm, uint32_t from, uint32_t pages, uint32_t value)
+{
+	unsigned wrong = 0;
+	for (uint32_t i = 512; i < vm->size / 4096; i++) {
+		uint32_t word;
+		memcpy(&word, vm->ram + 4096ul * i, 4);
+		wrong += word != (i >= from && i < from + pages ? value : 0);
+	}
+	return wrong;
+}
+
+/* RAM in huge pages: reading needs an exit for each 2 MiB at most, writing dirties 4 KiB at a time and hits nothing else. */
+static void huge_pages_are_mapped_whole_until_written(void)
+{
+	struct vm vm;
+	struct cvvtx_info info;
+	vm_info(&info);
+	if (!(info.features & CVVTX_HAS_EPT_2M) || !get_huge_pages(8)) {
+		printf("  no huge pages here\n");
+		return;
+	}
+	CHECK(vm_open_on(&vm, 16, CVVTX_COUNTER_NONE, MFD_HUGETLB) == 0, "%s", strerror(errno));
+	for (uint32_t round = 1; round < 5; round++) {
+		unsigned full;
+		vm_reset(&vm);
+		LOAD(&vm, look);
+		vm.run->gpr[RDI] = 2 * MIB;
+		vm.run->gpr[RCX] = 7 * 512 - 1;
+		uint64_t exits = vm.run->exits;
+		int rc = vm_go(&vm);
+		CHECK(rc == 0 && vm.run->exit == 12 && vm.run->exits - exits < 300, "RUN %d, exit %#x, %llu exits", rc, vm.run->exit,
+		      (unsigned long long)(vm.run->exits - exits));
+		/* The end of one huge page, a whole one, the begin of one. */
+		LOAD(&vm, touch);
+		int n = touch_pages(&vm, 4 * MIB + 300 * 4096, 800, list, &full);
+		CHECK(n == 800 && list[0] == 1324 && list[799] == 2123, "round %u: %d pages, the first %u", round, n, list[0]);
+		unsigned wrong = wrong_words(&vm, 1324, 800, round);
+		CHECK(wrong == 0, "round %u: %u pages hold something else", round, wrong);
+		CHECK(ioctl(vm.fd, round % 2 ? CVVTX_PROTECT : CVVTX_DROP) == 0, "errno %d", errno);
+	}
+	vm_close(&vm);
+	CHECK(get_huge_pages(0), "huge pages are still held");
+}
+
 #define T(name) {#name, name}
 const struct test memory_tests[] = {
 	T(written_pages_are_listed_once),
@@ -219,5 +277,6 @@ const struct test memory_tests[] = {
 	T(drop_forgets_pinned_pages),
 	T(flush_forgets_translations),
 	T(accessed_bits_dirty_the_tables),
+	T(huge_pages_are_mapped_whole_until_written),
 };
 const size_t nmemory_tests = sizeof(memory_tests) / sizeof(memory_tests[0]);

@@ -60,11 +60,11 @@ uint32_t vm_counter(void)
 	return info.features & CVVTX_HAS_EXACT_TIMER ? CVVTX_COUNTER_BENCH : CVVTX_COUNTER_NONE;
 }
 
-int vm_open(struct vm *vm, unsigned mib, uint32_t counter)
+int vm_open_on(struct vm *vm, unsigned mib, uint32_t counter, unsigned memfd_flags)
 {
 	memset(vm, 0, sizeof(*vm));
 	vm->size = (size_t)mib * MIB;
-	vm->memory = memfd_create("ram", MFD_CLOEXEC);
+	vm->memory = memfd_create("ram", MFD_CLOEXEC | memfd_flags);
 	vm->fd = open(CVVTX_DEVICE, O_RDWR | O_CLOEXEC);
 	vm->ram = MAP_FAILED;
 	void *shared = MAP_FAILED;
@@ -94,6 +94,11 @@ int vm_open(struct vm *vm, unsigned mib, uint32_t counter)
 	build_tables(vm);
 	vm_reset(vm);
 	return 0;
+}
+
+int vm_open(struct vm *vm, unsigned mib, uint32_t counter)
+{
+	return vm_open_on(vm, mib, counter, 0);
 }
 
 void vm_close(struct vm *vm)

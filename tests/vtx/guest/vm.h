@@ -47,6 +47,7 @@ struct vm {
 
 /* Opens the device and creates a machine with `mib` MiB of RAM. -1 with errno. */
 int vm_open(struct vm *vm, unsigned mib, uint32_t counter);
+int vm_open_on(struct vm *vm, unsigned mib, uint32_t counter, unsigned memfd_flags); /* RAM of another kind */
 void vm_close(struct vm *vm);
 void vm_load(struct vm *vm, uint32_t addr, const void *code, size_t len);
 /* RIP at CODE, 64-bit mode, interrupts off, all registers 0 but RSP; no flags, no budget. */
