@@ -35,6 +35,7 @@ struct options {
 	bool reboot;
 	bool test_device;
 	const char *cpu;
+	bool cpu_given;
 	enum engine_wish engine;
 	bool engine_given;
 	enum cv_count_unit count;
@@ -94,6 +95,8 @@ int cmd_engines(const struct options *o);
 struct engine_pick {
 	cv_engine_factory factory;
 	enum cv_count_unit unit; /* what the machine's positions count */
+	const char *cpu;	 /* the CPU model of a live run: the option's, or vtx_cpu */
+	char vtx_cpu[64];
 	char why[512];		 /* for people: what it is, or why it isn't VT-x */
 };
 int engine_pick_live(struct engine_pick *p, const struct options *o, struct cv_error *err);

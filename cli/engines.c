@@ -46,6 +46,7 @@ static int pick(struct engine_pick *p, const struct options *o, const enum cv_co
 
 	p->factory = cv_soft_new;
 	p->unit = wanted ? *wanted : CV_COUNT_INSNS;
+	p->cpu = o->cpu;
 	snprintf(p->why, sizeof(p->why), "as asked");
 	if (o->engine == ENGINE_SOFT)
 		return 0;
@@ -61,6 +62,9 @@ static int pick(struct engine_pick *p, const struct options *o, const enum cv_co
 	if (vtx) {
 		p->factory = o->engine == ENGINE_VTX ? cv_vtx_new : new_auto;
 		p->unit = probe.unit;
+		memcpy(p->vtx_cpu, probe.cpu, sizeof(p->vtx_cpu));
+		if (!o->cpu_given)
+			p->cpu = p->vtx_cpu;
 	}
 	return 0;
 }

@@ -157,6 +157,7 @@ static int parse_cpu(struct options *o, const char *s, struct cv_error *err)
 	int rc = cv_cpuid_model_parse(s, &model, err);
 
 	o->cpu = s;
+	o->cpu_given = true;
 	return rc ? cv_error_prefix(err, "--cpu") : 0;
 }
 

@@ -238,7 +238,6 @@ static void fill_config(const struct options *o, struct cv_machine_config *c)
 	c->clock = o->clock;
 	c->reboot = o->reboot;
 	c->test_device = o->test_device;
-	c->cpu = o->cpu;
 	c->epoch = o->epoch_given ? o->epoch : o->clock == CV_CLOCK_VIRTUAL ? VIRTUAL_EPOCH : (uint64_t)time(NULL);
 }
 
@@ -258,6 +257,7 @@ int cmd_record(const struct options *o)
 		return fail(o->command, &err);
 	fill_config(o, &config);
 	config.count = s.engine.unit;
+	config.cpu = s.engine.cpu;
 	if (o->gdb)
 		rc = cv_gdb_new(&s.gdb, o->gdb, &err);
 	if (!rc) {

@@ -147,6 +147,22 @@ void vtx_missing_text(const struct cv_cpuid_model *model, uint64_t missing, char
 	append(buf, n, ", or --engine soft");
 }
 
+/*
+ * The usual model, with those features of the host whose encodings mean another thing without them: TZCNT is BSF, LZCNT is BSR. Compilers
+ * emit the first on any CPU, the host's CPU executes it as what it is there, and the software engine by the model.
+ */
+static void default_model(char *buf, size_t n)
+{
+	static const enum cv_feature two_meanings[] = {CV_FEATURE_bmi1, CV_FEATURE_lzcnt};
+
+	snprintf(buf, n, "chronovisor-v2");
+	for (unsigned k = 0; k < sizeof(two_meanings) / sizeof(two_meanings[0]); k++)
+		if (host_has(two_meanings[k])) {
+			append(buf, n, ",+");
+			append(buf, n, cv_feature_info(two_meanings[k])->name);
+		}
+}
+
 /* --- For people --- */
 
 void cv_vtx_probe(struct cv_vtx_probe *p)
@@ -157,6 +173,7 @@ void cv_vtx_probe(struct cv_vtx_probe *p)
 	memset(p, 0, sizeof(*p));
 	cv_error_clear(&err);
 	p->unit = CV_COUNT_STEPS;
+	default_model(p->cpu, sizeof(p->cpu));
 	if (vtx_device_open(&d, &err)) {
 		snprintf(p->text, sizeof(p->text), "%.*s", (int)sizeof(p->text) - 1, err.msg);
 		return;

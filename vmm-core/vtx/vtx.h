@@ -20,6 +20,7 @@ struct cv_engine *cv_vtx_new(const struct cv_engine_host *host, struct cv_error 
 struct cv_vtx_probe {
 	bool usable;
 	enum cv_count_unit unit; /* what its positions count */
+	char cpu[64];		 /* the CPU model to take where nobody names one: "chronovisor-v2,+bmi1,+lzcnt" */
 	char text[400];		 /* "VT-x with EPT, counter: bench (preemption timer)", or why not and what to do */
 };
 void cv_vtx_probe(struct cv_vtx_probe *p);
