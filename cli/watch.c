@@ -31,6 +31,21 @@ static uint64_t watch_clock(struct cv_env *env, const struct cv_pos *pos, enum c
 	return t;
 }
 
+static bool watch_clock_base(struct cv_env *env, uint64_t *delta, uint64_t *floor)
+{
+	struct console_watch *w = self(env);
+
+	return w->inner->ops->clock_base && w->inner->ops->clock_base(w->inner, delta, floor);
+}
+
+static void watch_clock_taken(struct cv_env *env, const struct cv_pos *pos, uint64_t t)
+{
+	struct console_watch *w = self(env);
+
+	w->inner->ops->clock_taken(w->inner, pos, t);
+	follow(w);
+}
+
 static void watch_entropy(struct cv_env *env, const struct cv_pos *pos, uint8_t *p, size_t n)
 {
 	struct console_watch *w = self(env);
@@ -105,6 +120,8 @@ static void watch_console_out(struct cv_env *env, const struct cv_pos *pos, cons
 
 static const struct cv_env_ops watch_ops = {
 	.clock = watch_clock,
+	.clock_base = watch_clock_base,
+	.clock_taken = watch_clock_taken,
 	.entropy = watch_entropy,
 	.horizon = watch_horizon,
 	.poll = watch_poll,

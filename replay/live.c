@@ -310,6 +310,24 @@ static uint64_t live_clock(struct cv_env *env, const struct cv_pos *pos, enum cv
 	return guest_now(self(env));
 }
 
+static bool live_clock_base(struct cv_env *env, uint64_t *delta, uint64_t *floor)
+{
+	struct cv_live *l = self(env);
+
+	*delta = -l->origin;
+	*floor = l->last;
+	return !l->paused && !l->env.virtual_clock;
+}
+
+static void live_clock_taken(struct cv_env *env, const struct cv_pos *pos, uint64_t t)
+{
+	struct cv_live *l = self(env);
+
+	(void)pos;
+	if (t > l->last)
+		l->last = t;
+}
+
 static uint64_t splitmix64(uint64_t *state)
 {
 	uint64_t z = *state += 0x9e3779b97f4a7c15ull; /* Steele, Lea, Flood 2014 */
@@ -346,6 +364,8 @@ static void live_interrupt(struct cv_env *env, const struct cv_pos *pos, unsigne
 
 static const struct cv_env_ops live_ops = {
 	.clock = live_clock,
+	.clock_base = live_clock_base,
+	.clock_taken = live_clock_taken,
 	.entropy = live_entropy,
 	.horizon = live_horizon,
 	.poll = live_poll,

@@ -74,6 +74,21 @@ static uint64_t rec_clock(struct cv_env *env, const struct cv_pos *pos, enum cv_
 	return t;
 }
 
+static bool rec_clock_base(struct cv_env *env, uint64_t *delta, uint64_t *floor)
+{
+	struct cv_recorder *r = self(env);
+
+	return !r->env.failed && r->inner->ops->clock_base && r->inner->ops->clock_base(r->inner, delta, floor);
+}
+
+static void rec_clock_taken(struct cv_env *env, const struct cv_pos *pos, uint64_t t)
+{
+	struct cv_recorder *r = self(env);
+
+	r->inner->ops->clock_taken(r->inner, pos, t);
+	append_value(r, CV_EV_TSC, pos, t);
+}
+
 static void rec_entropy(struct cv_env *env, const struct cv_pos *pos, uint8_t *p, size_t n)
 {
 	struct cv_recorder *r = self(env);
@@ -162,6 +177,8 @@ static void rec_console_out(struct cv_env *env, const struct cv_pos *pos, const 
 
 static const struct cv_env_ops rec_ops = {
 	.clock = rec_clock,
+	.clock_base = rec_clock_base,
+	.clock_taken = rec_clock_taken,
 	.entropy = rec_entropy,
 	.horizon = rec_horizon,
 	.poll = rec_poll,

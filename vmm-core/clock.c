@@ -20,11 +20,14 @@ void cv_clock_init(struct cv_clock *c, bool virtual_clock)
 
 uint64_t cv_clock_read(struct cv_clock *c, enum cv_event_kind why)
 {
-	uint64_t t = c->ask ? c->ask(c->ctx, why) : c->now;
+	cv_clock_note(c, c->ask ? c->ask(c->ctx, why) : c->now);
+	return c->now;
+}
 
+void cv_clock_note(struct cv_clock *c, uint64_t t)
+{
 	if (t > c->now)
 		c->now = t;
-	return c->now;
 }
 
 void cv_timer_add(struct cv_clock *c, struct cv_timer *t, void (*expired)(void *, uint64_t), void *dev)

@@ -49,6 +49,8 @@ struct cv_clock {
 void cv_clock_init(struct cv_clock *c, bool virtual_clock);
 /* Time as the guest may see it now; in a running instruction only. */
 uint64_t cv_clock_read(struct cv_clock *c, enum cv_event_kind why);
+/* The guest was told t elsewhere: it is the time now, unless that is later already. */
+void cv_clock_note(struct cv_clock *c, uint64_t t);
 static inline uint64_t cv_clock_now(const struct cv_clock *c)
 {
 	return c->now;

@@ -24,6 +24,14 @@ struct cv_env_ops {
 	uint64_t (*clock)(struct cv_env *env, const struct cv_pos *pos, enum cv_event_kind why /* TSC or CLOCK */);
 	void (*entropy)(struct cv_env *env, const struct cv_pos *pos, uint8_t *p, size_t n);
 
+	/*
+	 * For an engine that answers the guest's RDTSC itself; both may be NULL. clock_base: guest time now is the host's CLOCK_MONOTONIC in ns +
+	 * *delta, never less than *floor, until the machine asks the environment for anything else; false: ask `clock` each time. clock_taken: it
+	 * gave the guest t at pos; calls come in the order of positions, and before any other that comes later.
+	 */
+	bool (*clock_base)(struct cv_env *env, uint64_t *delta, uint64_t *floor);
+	void (*clock_taken)(struct cv_env *env, const struct cv_pos *pos, uint64_t t);
+
 	/* --- asynchronous --- */
 	/*
 	 * How many instructions the machine may run from pos before it must call `poll` again (at least 1). Live: a

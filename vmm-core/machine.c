@@ -24,6 +24,31 @@ static uint64_t host_tsc(void *ctx)
 	return cv_clock_read(&m->clock, CV_EV_TSC);
 }
 
+/* Deadlines may lie behind the clock as it stands; time that an engine gives is never less than what was seen. */
+static bool host_tsc_base(void *ctx, uint64_t *delta, uint64_t *floor)
+{
+	struct cv_machine *m = ctx;
+
+	if (m->clock.virtual_clock || !m->env->ops->clock_base || !m->env->ops->clock_base(m->env, delta, floor))
+		return false;
+	if (*floor < cv_clock_now(&m->clock))
+		*floor = cv_clock_now(&m->clock);
+	return true;
+}
+
+/* As cv_clock_read would have left the clock. */
+static void host_tsc_taken(void *ctx, uint64_t t)
+{
+	struct cv_machine *m = ctx;
+	struct cv_pos pos;
+
+	cv_machine_position(m, &pos);
+	m->env->ops->clock_taken(m->env, &pos, t);
+	cv_clock_note(&m->clock, t);
+	if (m->env->failed)
+		m->engine->ops->kick(m->engine);
+}
+
 static void host_entropy(void *ctx, uint8_t *p, size_t n)
 {
 	struct cv_machine *m = ctx;
@@ -158,6 +183,8 @@ static int make_engine(struct cv_machine *m, cv_engine_factory factory, struct c
 		.tsc = host_tsc,
 		.entropy = host_entropy,
 		.delivered = host_delivered,
+		.tsc_taken = host_tsc_taken,
+		.tsc_base = host_tsc_base,
 		.model = &m->model,
 		.unit = m->config.count,
 	};

@@ -65,6 +65,34 @@ static void sleep_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
+START_TEST(clock_lent_goes_on_from_what_was_taken)
+{
+	struct fixture f;
+	uint64_t delta, floor, host;
+	struct timespec ts;
+
+	setup(&f, false);
+	ck_assert(f.env->ops->clock_base(f.env, &delta, &floor));
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	host = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	ck_assert_uint_le(host + delta, now(&f));
+	f.env->ops->clock_taken(f.env, &f.pos, now(&f) + 5000000000ull);
+	ck_assert(f.env->ops->clock_base(f.env, &delta, &floor));
+	ck_assert_uint_ge(floor, 5000000000ull);
+	ck_assert_uint_ge(now(&f), floor);
+	f.env->ops->clock_taken(f.env, &f.pos, 0); /* never back */
+	ck_assert_uint_ge(now(&f), floor);
+	cv_live_pause(f.live);
+	ck_assert(!f.env->ops->clock_base(f.env, &delta, &floor));
+	cv_live_resume(f.live);
+	ck_assert(f.env->ops->clock_base(f.env, &delta, &floor));
+	teardown(&f);
+	setup(&f, true);
+	ck_assert(!f.env->ops->clock_base(f.env, &delta, &floor));
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(clock_paused_stands_still)
 {
 	struct fixture f;
@@ -261,6 +289,7 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
+	tcase_add_test(tc, clock_lent_goes_on_from_what_was_taken);
 	tcase_add_test(tc, clock_paused_stands_still);
 	tcase_add_test(tc, poll_deadline_passed_gives_time);
 	tcase_add_test(tc, poll_between_boundaries_gives_nothing);

@@ -22,7 +22,7 @@ static void compare(unsigned skid, bool nmis, uint64_t every)
 {
 	struct cv_boot_images images;
 	struct cv_error err;
-	struct world a, b;
+	struct world a = {.reads = NULL}, b = {.reads = NULL};
 
 	cv_error_clear(&err);
 	small_guest(&images);
@@ -37,6 +37,40 @@ static void compare(unsigned skid, bool nmis, uint64_t every)
 	cv_machine_free(a.m);
 	cv_machine_free(b.m);
 }
+
+/* What the module answered, each read at its position, is what the software engine asks for there. */
+START_TEST(engine_that_answers_the_clock_is_replayed_by_soft)
+{
+	static struct world_read reads[WORLD_READS];
+	struct world a = {.reads = reads}, b = {.reads = reads};
+	const struct cv_stop until = {.insns = 12000};
+	struct cv_boot_images images;
+	struct cv_digest d[2];
+	struct cv_error err;
+	struct cv_run run;
+
+	if (host_lacks())
+		return;
+	cv_error_clear(&err);
+	small_guest(&images);
+	ck_assert_int_eq(world_init(&a, cv_vtx_new, &images, 64, _i & 1, &err), 0);
+	cv_vtx_set_skid(a.m->engine, _i & 2 ? 7 : 0);
+	ck_assert_int_eq(cv_machine_run(a.m, &until, false, &run, &err), 0);
+	ck_assert_uint_gt(vtx_of(a.m->engine)->clock_reads, 5);
+	ck_assert_int_eq(world_init(&b, cv_soft_new, &images, 64, _i & 1, &err), 0);
+	b.replays = true;
+	b.nreads = a.nreads;
+	ck_assert_int_eq(cv_machine_run(b.m, &until, false, &run, &err), 0);
+	ck_assert(!a.wrong && !b.wrong);
+	ck_assert_uint_eq(b.read_next, a.nreads);
+	ck_assert_uint_eq(a.hash, b.hash);
+	ck_assert_int_eq(cv_machine_digest(a.m, &d[0], &err), 0);
+	ck_assert_int_eq(cv_machine_digest(b.m, &d[1], &err), 0);
+	ck_assert_mem_eq(&d[0], &d[1], sizeof(d[0]));
+	cv_machine_free(a.m);
+	cv_machine_free(b.m);
+}
+END_TEST
 
 static const struct {
 	unsigned skid;
@@ -471,6 +505,7 @@ int main(void)
 	tcase_add_test(words, missing_features_name_the_model_to_use);
 	tcase_add_test(words, engine_for_instructions_is_refused);
 	tcase_add_loop_test(engine, engine_on_a_guest_does_what_soft_does, 0, sizeof(ways) / sizeof(ways[0]));
+	tcase_add_loop_test(engine, engine_that_answers_the_clock_is_replayed_by_soft, 0, 4);
 	tcase_set_timeout(engine, 300);
 	suite_add_tcase(s, state);
 	suite_add_tcase(s, exits);

@@ -33,7 +33,7 @@ struct fake_vtx {
 	bool mmio, pio, tsc, protect_missed;
 	uint16_t port;
 	unsigned size;
-	uint64_t rng, entries, sets, gets;
+	uint64_t rng, monotonic, entries, sets, gets;
 };
 
 static struct fake_vtx *fake_vtx; /* the one machine on it */
@@ -141,6 +141,27 @@ static void fake_qualify_io(struct fake_vtx *f, const struct cv_insn *i)
 		f->run.qualification |= 0x10;
 }
 
+/* RUN_TSC: the answer, noted in the ring. */
+static void fake_answer_tsc(struct fake_vtx *f, const struct cv_insn *i)
+{
+	struct cvvtx_run *r = &f->run;
+	struct cvvtx_tsc *slot = &f->ring[r->nring++];
+	uint64_t v = (f->monotonic += 1000) + r->tsc_delta;
+
+	r->tsc_floor = v = v < r->tsc_floor ? r->tsc_floor : v;
+	f->s = f->before;
+	*slot = (struct cvvtx_tsc){.units = r->units, .value = v, .rip = (uint32_t)(f->s.seg[CV_CS].base + f->s.rip)};
+	f->s.gpr[CV_RAX] = (uint32_t)v;
+	f->s.gpr[CV_RDX] = v >> 32;
+	f->s.rip += i->len;
+	f->s.rflags &= ~(uint64_t)CV_FLAG_RF;
+	f->s.shadow = 0;
+	f->s.pos.insns++;
+	if (f->s.rflags & CV_FLAG_TF)
+		f->s.pending_db |= 1u << 14;
+	f->cpu->ops->set_state(f->cpu, &f->s);
+}
+
 /* One step of the guest. true: it has become an exit. */
 static bool fake_step(struct fake_vtx *f)
 {
@@ -166,6 +187,10 @@ static bool fake_step(struct fake_vtx *f)
 	ck_assert_int_eq(exit.kind, CV_EXIT_POSITION);
 	if (!f->pio && !f->mmio && !f->tsc)
 		return false;
+	if (f->tsc && i.op == CV_OP_rdtsc && f->run.flags & CVVTX_RUN_TSC && f->run.nring < CVVTX_RING_SLOTS) {
+		fake_answer_tsc(f, &i);
+		return false;
+	}
 	if (f->pio)
 		fake_qualify_io(f, &i);
 	fake_exit(f, &i, f->pio ? 30 : f->mmio ? CVVTX_EXIT_MMIO : i.op == CV_OP_rdtsc ? 16 : i.op == CV_OP_rdtscp ? 51 : 57);

@@ -60,7 +60,7 @@ static bool load_image(const char *path, struct cv_image *image)
 static int compare(const struct options *o, const struct cv_boot_images *images)
 {
 	struct cv_error err;
-	struct world a, b;
+	struct world a = {.reads = NULL}, b = {.reads = NULL};
 	uint64_t at = 0;
 	char text[500];
 	int rc;

@@ -179,10 +179,21 @@ __asm__(".section .rodata\n"
 
 /* --- A world without time: what enters is a function of the position --- */
 
+struct world_read {
+	uint64_t insns, rip, t;
+	uint32_t sub;
+};
+
+enum { WORLD_READS = 4096 };
+
 struct world {
 	struct cv_env env;
 	struct cv_machine *m;
 	uint64_t hash, interrupts, nmi_at; /* nmi_at: the next one is due there; UINT64_MAX: never */
+	struct world_read *reads;	     /* the guest's looks at the clock: what is given, or borrowed, what was given to another */
+	size_t nreads, read_next;
+	bool replays;			     /* reads are another's */
+	bool wrong;			     /* it looked elsewhere than the other one */
 	bool show;			     /* the console goes to standard output */
 };
 
@@ -191,11 +202,41 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return (h ^ v) * 0x100000001b3ull;
 }
 
+static void world_note_read(struct world *w, const struct cv_pos *pos, uint64_t t)
+{
+	w->wrong |= w->nreads == WORLD_READS;
+	if (!w->wrong)
+		w->reads[w->nreads++] = (struct world_read){.insns = pos->insns, .rip = pos->rip, .t = t, .sub = pos->sub};
+}
+
+/* The first of two worlds has a clock of its own, which the other one plays again. */
 static uint64_t world_clock(struct cv_env *env, const struct cv_pos *pos, enum cv_event_kind why)
 {
-	(void)env;
+	struct world *w = (struct world *)env;
+	const struct world_read *r = &w->reads[w->read_next];
+
 	(void)why;
-	return pos->insns;
+	if (!w->replays) {
+		world_note_read(w, pos, 2 * pos->insns + 100);
+		return 2 * pos->insns + 100;
+	}
+	w->wrong |= w->read_next == w->nreads || r->insns != pos->insns || r->rip != pos->rip || r->sub != pos->sub;
+	w->read_next += !w->wrong;
+	return w->wrong ? 0 : r->t;
+}
+
+static bool world_clock_base(struct cv_env *env, uint64_t *delta, uint64_t *floor)
+{
+	struct world *w = (struct world *)env;
+
+	*delta = 5;
+	*floor = w->nreads ? w->reads[w->nreads - 1].t : 0;
+	return !w->replays;
+}
+
+static void world_clock_taken(struct cv_env *env, const struct cv_pos *pos, uint64_t t)
+{
+	world_note_read((struct world *)env, pos, t);
 }
 
 static void world_entropy(struct cv_env *env, const struct cv_pos *pos, uint8_t *p, size_t n)
@@ -214,12 +255,21 @@ static uint64_t world_horizon(struct cv_env *env, const struct cv_pos *pos)
 	return w->nmi_at > pos->insns && w->nmi_at - pos->insns < 5000 ? w->nmi_at - pos->insns : 5000;
 }
 
+static bool world_time(struct cv_event *ev, uint64_t t)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->kind = CV_EV_TIME;
+	ev->value = t;
+	return true;
+}
+
 static bool world_poll(struct cv_env *env, const struct cv_pos *pos, uint64_t deadline, size_t room, struct cv_event *ev)
 {
 	struct world *w = (struct world *)env;
 
-	(void)deadline;
 	(void)room;
+	if (w->reads && !pos->sub && deadline <= 3000 * pos->insns)
+		return world_time(ev, 3000 * pos->insns);
 	if (pos->insns != w->nmi_at || pos->sub)
 		return false;
 	w->nmi_at += 1237;
@@ -233,7 +283,8 @@ static bool world_wait(struct cv_env *env, const struct cv_pos *pos, uint64_t de
 {
 	(void)pos;
 	(void)room;
-	(void)ev;
+	if (((struct world *)env)->reads && deadline != CV_NEVER)
+		return world_time(ev, deadline);
 	env->exhausted = deadline == CV_NEVER;
 	return false;
 }
@@ -257,6 +308,8 @@ static void world_console(struct cv_env *env, const struct cv_pos *pos, const ui
 
 static const struct cv_env_ops world_ops = {
 	.clock = world_clock,
+	.clock_base = world_clock_base,
+	.clock_taken = world_clock_taken,
 	.entropy = world_entropy,
 	.horizon = world_horizon,
 	.poll = world_poll,
@@ -265,15 +318,19 @@ static const struct cv_env_ops world_ops = {
 	.console_out = world_console,
 };
 
+/* *w is zero but for `reads`: WORLD_READS of them for a host's clock, NULL for the virtual one. */
 static int world_init(struct world *w, cv_engine_factory factory, const struct cv_boot_images *images, unsigned mib, bool nmis,
 		      struct cv_error *err)
 {
-	const struct cv_machine_config config = {.ram_size = (uint64_t)mib << 20, .clock = CV_CLOCK_VIRTUAL,
+	const bool host_clock = w->reads;
+	struct world_read *reads = w->reads;
+	const struct cv_machine_config config = {.ram_size = (uint64_t)mib << 20, .clock = host_clock ? CV_CLOCK_HOST : CV_CLOCK_VIRTUAL,
 						 .count = CV_COUNT_STEPS, .cpu = "v2", .images = *images};
 
 	memset(w, 0, sizeof(*w));
+	w->reads = reads;
 	w->env.ops = &world_ops;
-	w->env.virtual_clock = true;
+	w->env.virtual_clock = !host_clock;
 	w->nmi_at = nmis ? 3001 : UINT64_MAX;
 	return cv_machine_new_with_engine(&w->m, &config, &cv_board, factory, &w->env, err);
 }

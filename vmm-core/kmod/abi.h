@@ -155,7 +155,7 @@ struct cvvtx_run {
 
 struct cvvtx_tsc { /* ring slot */
 	__u64 units; /* of this RUN, before the instruction */
-	__u64 rip;   /* of the instruction */
+	__u64 rip;   /* of the instruction, linear */
 	__u64 value; /* what the guest got */
 	__u32 rdtscp;
 	__u32 reserved;

@@ -385,6 +385,15 @@ static void advance(struct cvvtx_vm *vm, struct cvvtx_turn *t)
 	t->stepped = true;
 }
 
+static u64 linear_rip(const struct cvvtx_vm *vm)
+{
+	u64 rip = cvvtx_vmread(GUEST_RIP);
+
+	if ((vm->efer & EFER_LMA) && (cvvtx_vmread(GUEST_CS_AR_BYTES) & 0x2000))
+		return rip;
+	return (u32)(cvvtx_vmread(GUEST_CS_BASE) + rip);
+}
+
 static enum verdict time_stamp(struct cvvtx_vm *vm, struct cvvtx_turn *t, bool rdtscp)
 {
 	struct cvvtx_run *r = vm->run;
@@ -401,7 +410,7 @@ static enum verdict time_stamp(struct cvvtx_vm *vm, struct cvvtx_turn *t, bool r
 	t->floor = v;
 	slot = &vm->ring[t->nring++];
 	slot->units = vm->cfg.counter == CVVTX_COUNTER_NONE ? 0 : t->units;
-	slot->rip = cvvtx_vmread(GUEST_RIP);
+	slot->rip = linear_rip(vm);
 	slot->value = v;
 	slot->rdtscp = rdtscp;
 	slot->reserved = 0;

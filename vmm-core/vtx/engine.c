@@ -301,6 +301,37 @@ static void note_injected(struct vtx_engine *e)
 	e->s.pos.sub++;
 }
 
+/* The guest's clock reads that the module answered, each at its position. */
+static void drain_ring(struct vtx_engine *e)
+{
+	uint32_t n = e->run->nring < CVVTX_RING_SLOTS ? e->run->nring : CVVTX_RING_SLOTS;
+	const struct cv_pos before = e->s.pos;
+
+	e->at_slot = true;
+	for (uint32_t k = 0; k < n; k++) {
+		e->s.pos.insns = before.insns + e->device.ring[k].units;
+		e->s.pos.sub = e->device.ring[k].units ? 0 : before.sub;
+		e->slot_rip = e->device.ring[k].rip;
+		e->host.tsc_taken(e->host.ctx, e->device.ring[k].value - e->s.tsc_offset);
+	}
+	e->at_slot = false;
+	e->s.pos = before;
+	e->clock_reads += n;
+	e->run->nring = 0;
+}
+
+/* May the module answer RDTSC in this RUN? */
+static bool lend_clock(struct vtx_engine *e)
+{
+	uint64_t delta, floor;
+
+	if (!e->host.tsc_base || !e->host.tsc_taken || !e->host.tsc_base(e->host.ctx, &delta, &floor))
+		return false;
+	e->run->tsc_delta = delta + e->s.tsc_offset;
+	e->run->tsc_floor = floor + e->s.tsc_offset;
+	return true;
+}
+
 static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
 {
 	const struct cv_irqchip_ops *irq = e->host.irqchip;
@@ -316,6 +347,8 @@ static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
 		run->flags |= CVVTX_RUN_INTR_WINDOW;
 	if (e->s.nmi_pending)
 		run->flags |= CVVTX_RUN_NMI_WINDOW;
+	if (lend_clock(e))
+		run->flags |= CVVTX_RUN_TSC;
 	run->inject = run->inject_error = run->inject_len = 0;
 	e->injected = e->forced >= 0;
 	if (e->injected) {
@@ -331,6 +364,7 @@ static int enter(struct vtx_engine *e, uint64_t budget, struct cv_error *err)
 	drain_dirty(e);
 	if (!rc)
 		note_injected(e);
+	drain_ring(e);
 	if (run->units) {
 		e->s.pos.insns += run->units;
 		e->s.pos.sub = 0;
@@ -547,7 +581,10 @@ static void vtx_position(struct cv_engine *base, struct cv_pos *pos)
 		return;
 	}
 	*pos = e->s.pos;
-	pos->rip = e->where == VTX_IN_DEVICE ? vtx_linear_rip(e->run) : home_rip(&e->s);
+	if (e->at_slot)
+		pos->rip = e->slot_rip;
+	else
+		pos->rip = e->where == VTX_IN_DEVICE ? vtx_linear_rip(e->run) : home_rip(&e->s);
 }
 
 static void vtx_get_state(struct cv_engine *base, struct cv_vcpu_state *s)
@@ -717,8 +754,8 @@ void cv_vtx_stats(struct cv_engine *base, char *buf, size_t n)
 
 	cv_skid_text(&e->counter, skid, sizeof(skid));
 	snprintf(buf, n, "entries %llu, world switches %llu, light exits %llu, soft steps %llu, soft runs %llu, transfers %llu, "
-		 "injections %llu, %s",
+		 "injections %llu, clock reads %llu, %s",
 		 (unsigned long long)e->entries, (unsigned long long)e->run->exits, (unsigned long long)e->light,
 		 (unsigned long long)e->steps, (unsigned long long)e->soft_runs, (unsigned long long)e->transfers,
-		 (unsigned long long)e->injections, skid);
+		 (unsigned long long)e->injections, (unsigned long long)e->clock_reads, skid);
 }

@@ -78,13 +78,15 @@ struct vtx_engine {
 	bool code_stale;   /* the guest ran on hardware since the software engine's decoded code was dropped */
 	bool kicked;
 	int forced;	   /* vector of an interrupt that was acknowledged and must be delivered next; -1: none */
+	bool at_slot;	   /* the position is a clock read's in the ring, its RIP slot_rip */
+	uint64_t slot_rip;
 	bool injected;	   /* the entry was asked to deliver it */
 	bool protect, flush; /* owed to the module before it enters again */
 	bool umip;	     /* CR4.UMIP, as of the last state that was at home */
 	uint32_t zeroed;     /* mem->zeroed when the module last heard of it */
 	size_t nbreaks, nwatches;
 	struct cv_error err; /* of an operation that can't return one: sticks, and ends the next run */
-	uint64_t entries, light, steps, soft_runs, transfers, injections; /* for people */
+	uint64_t entries, light, steps, soft_runs, transfers, injections, clock_reads; /* for people */
 };
 
 static inline struct vtx_engine *vtx_of(struct cv_engine *e)
