@@ -29,6 +29,8 @@
 #define STRETCH 4096u
 /* Units that the bench counter's exit may be late by: two shadows in a row, or a shadow and a trap. */
 #define LATE 3u
+/* So few units before a stop are executed one by one. */
+#define ALONE 8u
 
 enum { INTR_SHADOWS = 3, INTR_NMI = 8 };
 #define INFO_VALID (1u << 31)
@@ -124,6 +126,7 @@ static int soft_run(struct vtx_engine *e, const struct cv_stop *stop, struct cv_
 	e->soft->ops->get_state(e->soft, &e->s);
 	e->soft_running = false;
 	e->soft_current = true;
+	e->flush = true; /* an INVLPG or a load of CR3 may have been among what it did */
 	return rc;
 }
 
@@ -437,6 +440,16 @@ static int go_without(struct vtx_engine *e, const struct cv_stop *stop, struct c
 	return soft_step(e, exit, over, err);
 }
 
+/* The instruction that exited, or what was being delivered. */
+static int carry_out(struct vtx_engine *e, struct cv_exit *exit, bool *over, struct cv_error *err)
+{
+	bool flush = e->flush || vtx_exit_flushes(e);
+	int rc = soft_step(e, exit, over, err);
+
+	e->flush = flush;
+	return rc;
+}
+
 /* The guest is in hardware and has come out again: what now? */
 static int after_exit(struct vtx_engine *e, const struct cv_stop *stop, const struct cv_move *move, struct cv_exit *exit, bool *over,
 		      struct cv_error *err)
@@ -454,8 +467,7 @@ static int after_exit(struct vtx_engine *e, const struct cv_stop *stop, const st
 	case VTX_FAILED:
 		return err && err->code ? err->code : CV_E_IO;
 	case VTX_BY_SOFT:
-		e->flush |= vtx_exit_flushes(e);
-		return soft_step(e, exit, over, err);
+		return carry_out(e, exit, over, err);
 	case VTX_FIRED:
 		return cv_counter_ran(&e->counter, move, CV_RAN_FIRED, e->s.pos.insns, &at, err);
 	case VTX_DONE:
@@ -476,6 +488,19 @@ static bool take_interrupt(struct vtx_engine *e)
 			e->host.delivered(e->host.ctx, (unsigned)e->forced);
 	}
 	return e->forced >= 0 && !e->kicked && (e->s.pos.sub + 1) % CV_POS_LOOK != 0;
+}
+
+/* The last units before the stop. Few are made alone: that spares the decoding of what lies behind the stop. */
+static int finish(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, bool *over, struct cv_error *err)
+{
+	uint64_t left = stop->insns - e->s.pos.insns;
+
+	if (left <= ALONE) {
+		e->counter.skid.steps++;
+		return soft_step(e, exit, over, err);
+	}
+	e->counter.skid.steps += left;
+	return soft_stretch(e, stop, left, exit, over, err);
 }
 
 static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_exit *exit, bool *over, struct cv_error *err)
@@ -499,8 +524,7 @@ static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_e
 	if (interrupt_deliverable(e) && (move.kind == CV_MOVE_STEP || !take_interrupt(e)))
 		return soft_step(e, exit, over, err);
 	if (move.kind == CV_MOVE_STEP) {
-		e->counter.skid.steps += target.count - at.count;
-		return soft_stretch(e, stop, target.count - at.count, exit, over, err);
+		return finish(e, stop, exit, over, err);
 	}
 	rc = enter(e, move.budget, err);
 	return rc ? rc : after_exit(e, stop, &move, exit, over, err);
