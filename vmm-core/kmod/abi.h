@@ -14,8 +14,9 @@
  * Positions. `units` counts what the counter counts, from the module's point of view since RUN began. CVVTX_COUNTER_BENCH counts every
  * instruction, every iteration of a REP, and every exception delivered by the guest's own IDT without an exit (see
  * docs/vtx-determinism.md); an instruction that exits isn't counted: who carries it out adds it.
- * A budget that ends right behind STI, MOV SS or POP SS, in the shadow of which the emulator holds its timer back, ends one unit later,
- * and `units` says so (budget + 1); so does a STEP by the timer. Who needs the position in the shadow stops one unit earlier.
+ * A budget that ends right behind STI, MOV SS or POP SS, in the shadow of which the emulator holds its timer back, ends one unit later
+ * (two where two of them follow each other), and `units` says so; so does a STEP by the timer. Who needs the position in the shadow
+ * stops earlier.
  */
 #ifndef CVVTX_ABI_H
 #define CVVTX_ABI_H
@@ -102,7 +103,7 @@ struct cvvtx_create {
 
 /* cvvtx_run.exit: an exit reason of the SDM (3C appendix C), or of the module's own: */
 enum {
-	CVVTX_EXIT_COUNT = 0x1000,  /* the budget is used up: units == budget (or 1 more, see above; PMU: somewhere behind it) */
+	CVVTX_EXIT_COUNT = 0x1000,  /* the budget is used up: units == budget (or more, see above; PMU: somewhere behind it) */
 	CVVTX_EXIT_STEP = 0x1001,   /* one instruction was executed */
 	CVVTX_EXIT_SIGNAL = 0x1002, /* a signal is pending, or `leave` was set: RUN also returns EINTR for a signal. Or for the kernel's
 				       own purposes: just RUN again (units of this RUN were executed) */
