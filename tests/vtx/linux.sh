@@ -15,13 +15,18 @@ cat >"$folder/payload" <<'END'
 now() { cut -d' ' -f1 /proc/uptime; }
 insmod /chronovisor_vtx.ko || exit 1
 cd /tmp
+: >console
 echo "recording from $(now)"
 timeout -s INT 900 chronovisor record --engine vtx -o linux.cvr --kernel /vmlinuz --initrd /initramfs.gz --memory 128M \
-	--append 'console=ttyS0 quiet panic=-1 cv.run="uname -a; cat /proc/interrupts"' </dev/null >console 2>err
+	--append 'console=ttyS0 quiet panic=-1 cv.run="uname -a; cat /proc/interrupts"' </dev/null 2>err >console &
+recorder=$!
+tail -f console &
+shown=$!
+wait $recorder
 status=$?
+kill $shown
 echo "recorded until $(now): status $status"
 tail -n 3 err
-tail -n 15 console
 [ $status -eq 0 ] && grep -q '^Linux ' console || exit 1
 cp linux.cvr /out/
 timeout -s INT 900 chronovisor replay --engine vtx --quiet linux.cvr >again 2>err

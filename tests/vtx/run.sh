@@ -58,6 +58,13 @@ hotplug() {
 	part hotplug --cpus 2 --append maxcpus=1 --timeout 200
 }
 
+# Two CPUs: a machine moves between them, neither can be switched off under it.
+smp() {
+	for_module "$WORK/smp"
+	cp "$vtx/payload-smp.sh" "$WORK/smp/payload"
+	part smp --cpus 2 --timeout 300
+}
+
 # A recording on the software engine whose positions count steps, and its digest.
 record_outside() { # NAME OPTIONS
 	name=$1

@@ -34,7 +34,8 @@ static void info_tells_what_there_is(void)
 	CHECK(info.version == CVVTX_ABI_VERSION, "version %u", info.version);
 	CHECK((info.refused & ~CVVTX_NO_VPID) == 0, "refused %#x", info.refused);
 	CHECK(info.features & CVVTX_HAS_PREEMPTION_TIMER, "features %#x", info.features);
-	CHECK(info.features & CVVTX_HAS_EXACT_TIMER, "features %#x: Bochs's timer is exact", info.features);
+	/* With two CPUs Bochs lets them run in turns of several instructions. */
+	CHECK(sysconf(_SC_NPROCESSORS_ONLN) > 1 || (info.features & CVVTX_HAS_EXACT_TIMER), "features %#x: Bochs's timer is exact", info.features);
 	CHECK(!(info.features & CVVTX_HAS_MTF), "features %#x: Bochs has no MTF", info.features);
 	CHECK(info.vmx_basic && info.pin && info.proc && info.proc2 && info.exit && info.entry, "capability MSRs");
 	printf("  features %#x, basic %#llx, proc2 %#llx, ept_vpid %#llx\n", info.features, (unsigned long long)info.vmx_basic,
