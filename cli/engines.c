@@ -11,11 +11,6 @@
 #include "cli/cli.h"
 #include "vmm-core/vtx/vtx.h"
 
-static const char *unit_name(enum cv_count_unit unit)
-{
-	return unit == CV_COUNT_STEPS ? "steps" : "insns";
-}
-
 /* VT-x where it turns out to work for this machine, too (its CPU model may have what the host's CPU lacks), else software. */
 static struct cv_engine *new_auto(const struct cv_engine_host *host, struct cv_error *err)
 {
@@ -35,7 +30,7 @@ static int refuse_vtx(const struct cv_vtx_probe *probe, bool recorded, enum cv_c
 	if (!probe->usable)
 		return cv_error_set(err, CV_E_BADINPUT, "--engine vtx: %s", probe->text);
 	return cv_error_set(err, CV_E_BADINPUT, "--engine vtx: %s counts %s, VT-x here counts %s: use --engine soft",
-			    recorded ? "the recording" : "--count", unit_name(unit), unit_name(probe->unit));
+			    recorded ? "the recording" : "--count", cv_count_unit_name(unit), cv_count_unit_name(probe->unit));
 }
 
 /* wanted: the unit that positions must count, NULL: any. */
@@ -58,7 +53,7 @@ static int pick(struct engine_pick *p, const struct options *o, const enum cv_co
 		snprintf(p->why, sizeof(p->why), "%s", probe.text);
 	else
 		snprintf(p->why, sizeof(p->why), "%s counts %s, VT-x here counts %s", recorded ? "the recording" : "--count",
-			 unit_name(p->unit), unit_name(probe.unit));
+			 cv_count_unit_name(p->unit), cv_count_unit_name(probe.unit));
 	if (vtx) {
 		p->factory = o->engine == ENGINE_VTX ? cv_vtx_new : new_auto;
 		p->unit = probe.unit;
@@ -99,7 +94,7 @@ void engine_tell(const struct engine_pick *p, const struct options *o, const str
 {
 	if (o->quiet || (!o->engine_given && !is_vtx(m)))
 		return;
-	fprintf(stderr, "chronovisor: engine %s, positions count %s: %s\n", m->engine->ops->name, unit_name(m->config.count),
+	fprintf(stderr, "chronovisor: engine %s, positions count %s: %s\n", m->engine->ops->name, cv_count_unit_name(m->config.count),
 		p->factory == new_auto && !is_vtx(m) ? "the host's CPU lacks what the CPU model has" : p->why);
 }
 
@@ -124,7 +119,7 @@ int cmd_engines(const struct options *o)
 	printf("soft  usable: the interpreter; positions count insns or steps\n");
 	printf("vtx   %s: %s", probe.usable ? "usable" : "not usable", probe.text);
 	if (probe.usable)
-		printf("; positions count %s", unit_name(probe.unit));
+		printf("; positions count %s", cv_count_unit_name(probe.unit));
 	printf("\n");
 	tell_counter(&probe);
 	printf("auto  takes %s\n", probe.usable ? "vtx" : "soft");

@@ -64,9 +64,7 @@ void cv_inspect_timeline(struct cv_inspect *in, struct cv_timeline *t, const str
 
 uint64_t cv_inspect_rip(const struct cv_inspect *in)
 {
-	if (cv_code_bits(&in->state) == 64)
-		return in->state.rip;
-	return (in->state.seg[CV_CS].base + in->state.rip) & 0xffffffff;
+	return cv_vcpu_linear_rip(&in->state);
 }
 
 void cv_inspect_put_symbol(const struct cv_inspect *in, uint64_t addr, struct cv_wbuf *out)

@@ -47,7 +47,7 @@ int cv_config_write(struct cv_log *log, const struct cv_machine_config *c, struc
 	} texts[] = {
 		{META_VERSION, PACKAGE_VERSION},
 		{META_CLOCK, c->clock == CV_CLOCK_VIRTUAL ? "virtual" : "host"},
-		{META_COUNT, c->count == CV_COUNT_STEPS ? "steps" : "insns"},
+		{META_COUNT, cv_count_unit_name(c->count)},
 		{META_CPU, c->cpu},
 		{META_CMDLINE, c->images.cmdline ? c->images.cmdline : ""},
 	};

@@ -26,6 +26,11 @@
  * branches and rcx are 0 then, in_rep is never set, and sub counts interrupts and NMIs since the last step.
  */
 enum cv_count_unit { CV_COUNT_INSNS = 0, CV_COUNT_STEPS = 1 };
+/* As options and recordings name it. */
+static inline const char *cv_count_unit_name(enum cv_count_unit unit)
+{
+	return unit == CV_COUNT_STEPS ? "steps" : "insns";
+}
 
 struct cv_pos {
 	uint64_t insns;

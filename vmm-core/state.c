@@ -138,7 +138,7 @@ void cv_vcpu_save(const struct cv_vcpu_state *s, struct cv_wbuf *w)
 	cv_put_u8(w, s->pos.in_rep);
 }
 
-static uint64_t linear_rip(const struct cv_vcpu_state *s)
+uint64_t cv_vcpu_linear_rip(const struct cv_vcpu_state *s)
 {
 	bool wide = s->efer & CV_EFER_LMA && s->seg[CV_CS].ar & CV_AR_L;
 
@@ -196,5 +196,5 @@ void cv_vcpu_load(struct cv_vcpu_state *s, struct cv_rbuf *r)
 	s->pos.rcx = cv_get_u64(r);
 	s->pos.sub = cv_get_u32(r);
 	s->pos.in_rep = cv_get_u8(r);
-	s->pos.rip = linear_rip(s);
+	s->pos.rip = cv_vcpu_linear_rip(s);
 }

@@ -93,6 +93,8 @@ void cv_vcpu_save(const struct cv_vcpu_state *s, struct cv_wbuf *w);
 void cv_vcpu_load(struct cv_vcpu_state *s, struct cv_rbuf *r);
 /* CPL: DPL of SS in protected mode, 3 in virtual-8086 mode, 0 in real mode. */
 unsigned cv_vcpu_cpl(const struct cv_vcpu_state *s);
+/* RIP as a linear address: cv_pos.rip of this state. */
+uint64_t cv_vcpu_linear_rip(const struct cv_vcpu_state *s);
 
 /* CR0, CR4, EFER, RFLAGS bits. */
 #define CV_CR0_PE (1u << 0)

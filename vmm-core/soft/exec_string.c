@@ -11,6 +11,7 @@
  * way, since what that touched may have made an interrupt deliverable.
  */
 #include "vmm-core/soft/exec.h"
+#include "vmm-core/soft/steps.h"
 
 static inline u64 mask_address(const struct cv_insn *i, u64 v)
 {
@@ -27,11 +28,6 @@ static inline void advance(struct soft_cpu *c, const struct cv_insn *i, unsigned
 static inline bool repeated(const struct cv_insn *i)
 {
 	return i->prefixes & (CV_PFX_REP | CV_PFX_REPNE);
-}
-
-static inline u64 count_left(const struct soft_cpu *c, const struct cv_insn *i)
-{
-	return mask_address(i, c->s.gpr[CV_RCX]);
 }
 
 static inline void count_down(struct soft_cpu *c, const struct cv_insn *i, u64 k)
@@ -291,7 +287,7 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
 
 	if (!repeated(i))
 		return one(c, i);
-	while ((left = count_left(c, i)) != 0) {
+	while ((left = soft_iterations_left(c, i)) != 0) {
 		if (unlikely(c->rep_stops)) {
 			if (left <= c->rep_stop)
 				goto leave;
@@ -312,7 +308,7 @@ run(struct soft_cpu *c, const struct cv_insn *i, bool (*one)(struct soft_cpu *, 
 		count_down(c, i, k);
 		if (compares && ends(c, i))
 			return true;
-		if (unlikely(slowly || c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && count_left(c, i))
+		if (unlikely(slowly || c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF) && soft_iterations_left(c, i))
 			goto leave;
 	}
 	return true;

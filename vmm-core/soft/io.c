@@ -8,6 +8,7 @@
  * may have made an interrupt deliverable.
  * Relies on the decoder for: opcode (bit 0 clear: byte; bit 3 of IN/OUT: port in DX), osize, asize, prefixes, seg (OUTS).
  */
+#include "vmm-core/soft/steps.h"
 #include "vmm-core/soft/sys.h"
 
 /* The bitmap lies in the 32-bit or 64-bit TSS at the offset that its word 66h names (SDM 1 19.5.2). */
@@ -117,22 +118,17 @@ static bool outs_once(struct soft_cpu *c, const struct cv_insn *i, uint16_t port
 	return true;
 }
 
-static uint64_t count_left(const struct soft_cpu *c, const struct cv_insn *i)
-{
-	return truncate_to(c->s.gpr[CV_RCX], i->asize);
-}
-
 static void rep_io(struct soft_cpu *c, const struct cv_insn *i, bool in, uint16_t port, unsigned n)
 {
-	while (count_left(c, i)) {
-		if (c->rep_stops && count_left(c, i) <= c->rep_stop) {
+	while (soft_iterations_left(c, i)) {
+		if (c->rep_stops && soft_iterations_left(c, i) <= c->rep_stop) {
 			c->rep_left = true;
 			return;
 		}
 		if (!(in ? ins_once(c, i, port, n) : outs_once(c, i, port, n)))
 			return;
 		write_gpr(c, CV_RCX, i->asize, c->s.gpr[CV_RCX] - 1);
-		if ((c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF || soft_counts_steps(c)) && count_left(c, i)) {
+		if ((c->watch_hit.len || c->s.pending_db || c->s.rflags & CV_FLAG_TF || soft_counts_steps(c)) && soft_iterations_left(c, i)) {
 			c->rep_left = true;
 			return;
 		}

@@ -32,8 +32,7 @@
 /* So few units before a stop are executed one by one. */
 #define ALONE 8u
 
-enum { INTR_SHADOWS = 3, INTR_NMI = 8 };
-#define INFO_VALID (1u << 31)
+enum { INTR_SHADOWS = 3, INTR_NMI = 8, DB_CAUSES = 0xc00f };
 
 /* --- Where the state is --- */
 
@@ -45,25 +44,20 @@ static int read_device(struct vtx_engine *e, struct cv_error *err)
 	return rc;
 }
 
-/* The delivery of a debug trap was broken off: VT-x has put its causes into DR6 and forgotten them. */
-static bool lost_trap(const struct cvvtx_run *run)
+/* Is what such a field tells of a #DB? (SDM 3C 24.9.2) */
+static bool is_debug_exception(uint32_t info)
 {
-	return (run->vector_info & 0x800007ffu) == (0x80000000u | 3u << 8 | 1);
-}
-
-/* A debug trap exited: it hasn't been delivered, and VT-x has its causes in the qualification alone. */
-static bool trap_exit(const struct cvvtx_run *run)
-{
-	return run->exit == 0 && (run->intr_info & 0x800007ffu) == (0x80000000u | 3u << 8 | 1);
+	return (info & (INFO_VALID | 0x7ff)) == (INFO_VALID | 3u << 8 | 1);
 }
 
 static void from_device(const struct vtx_engine *e, struct cv_vcpu_state *s)
 {
 	vtx_from_device(&e->dev, e->run, s);
-	if (lost_trap(e->run))
-		s->pending_db |= s->dr[6] & 0xc00f;
-	else if (trap_exit(e->run))
-		s->pending_db |= e->run->qualification & 0xc00f;
+	/* A debug trap that hasn't been delivered: VT-x keeps its causes in DR6 if its delivery was broken off, in the qualification if it exited. */
+	if (is_debug_exception(e->run->vector_info))
+		s->pending_db |= s->dr[6] & DB_CAUSES;
+	else if (e->run->exit == 0 && is_debug_exception(e->run->intr_info))
+		s->pending_db |= e->run->qualification & DB_CAUSES;
 }
 
 static int bring_home(struct vtx_engine *e, struct cv_error *err)
@@ -523,9 +517,8 @@ static int advance(struct vtx_engine *e, const struct cv_stop *stop, struct cv_e
 		return rc;
 	if (interrupt_deliverable(e) && (move.kind == CV_MOVE_STEP || !take_interrupt(e)))
 		return soft_step(e, exit, over, err);
-	if (move.kind == CV_MOVE_STEP) {
+	if (move.kind == CV_MOVE_STEP)
 		return finish(e, stop, exit, over, err);
-	}
 	rc = enter(e, move.budget, err);
 	return rc ? rc : after_exit(e, stop, &move, exit, over, err);
 }
@@ -589,13 +582,6 @@ static void vtx_free(struct cv_engine *base)
 	free(e);
 }
 
-static uint64_t home_rip(const struct cv_vcpu_state *s)
-{
-	if (s->efer & CV_EFER_LMA && s->seg[CV_CS].ar & CV_AR_L)
-		return s->rip;
-	return (uint32_t)(s->seg[CV_CS].base + s->rip);
-}
-
 static void vtx_position(struct cv_engine *base, struct cv_pos *pos)
 {
 	struct vtx_engine *e = vtx_of(base);
@@ -608,7 +594,7 @@ static void vtx_position(struct cv_engine *base, struct cv_pos *pos)
 	if (e->at_slot)
 		pos->rip = e->slot_rip;
 	else
-		pos->rip = e->where == VTX_IN_DEVICE ? vtx_linear_rip(e->run) : home_rip(&e->s);
+		pos->rip = e->where == VTX_IN_DEVICE ? vtx_linear_rip(e->run) : cv_vcpu_linear_rip(&e->s);
 }
 
 static void vtx_get_state(struct cv_engine *base, struct cv_vcpu_state *s)

@@ -24,7 +24,7 @@ enum {
 	EXIT_INVPCID = 58, EXIT_RDSEED = 61, EXIT_XSAVES = 63, EXIT_XRSTORS = 64,
 };
 
-enum { INFO_VALID = 1u << 31, SHADOWS = 3 };
+enum { SHADOWS = 3 };
 enum { MSR_APIC_BASE = 0x1b, APIC_BASE_ENABLE = 1 << 11, CPUID_1_EDX_APIC = 1 << 9 };
 
 uint64_t vtx_linear_rip(const struct cvvtx_run *run)

@@ -60,6 +60,8 @@ bool vtx_can_run(const struct cv_vcpu_state *s);
 
 /* --- The engine --- */
 
+#define INFO_VALID (1u << 31) /* of every interruption-information field (SDM 3C 24.8.3, 24.9.2) */
+
 enum vtx_where { VTX_AT_HOME, VTX_IN_DEVICE };
 
 struct vtx_engine {
