@@ -1,18 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Runs inside Bochs: the VT-x engine. Bare-metal guests are recorded and replayed on it, with the counter late by up to --vtx-skid
 # units, and recordings go from engine to engine. ROUNDS: how often. Recordings and digests for the other side are left in /out.
-failures=0
-check() { # NAME COMMAND...
-	check_name=$1
-	shift
-	if "$@"; then
-		echo "pass $check_name"
-	else
-		echo "FAIL $check_name"
-		tail -n 5 /tmp/err
-		failures=$((failures + 1))
-	fi
-}
 digest() { sed -n 's/.*digest \([0-9a-f]\{32\}\).*/\1/p' "$1" | tail -n 1; }
 
 # record NAME KERNEL OPTIONS: on vtx, input from /tmp/input; the digest at the end comes from the first replay.

@@ -2,17 +2,6 @@
 # Runs inside Bochs: the module's tests. A line "pass" or "FAIL" and a name each. MODULE_FUZZ: seconds of fuzzing; MODULE_ALL: everything,
 # not only what may differ between CPU models.
 module=/chronovisor_vtx.ko
-failures=0
-check() { # NAME COMMAND...
-	check_name=$1
-	shift
-	if "$@"; then
-		echo "pass $check_name"
-	else
-		echo "FAIL $check_name"
-		failures=$((failures + 1))
-	fi
-}
 vmstat_of() { sed -n "s/^$1 //p" /proc/vmstat; }
 pins() { echo $(($(vmstat_of nr_foll_pin_acquired) - $(vmstat_of nr_foll_pin_released))); }
 free_kib() { sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.3; sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo; }

@@ -1,16 +1,5 @@
 # SPDX-License-Identifier: MIT
 # Runs inside Bochs with two CPUs: the module's tests, a machine whose thread moves between the CPUs, CPUs that come and go, fuzzing.
-failures=0
-check() { # NAME COMMAND...
-	check_name=$1
-	shift
-	if "$@"; then
-		echo "pass $check_name"
-	else
-		echo "FAIL $check_name"
-		failures=$((failures + 1))
-	fi
-}
 online=/sys/devices/system/cpu/cpu1/online
 cpu_stays() { ! echo 0 2>/dev/null >$online && [ "$(cat $online)" = 1 ]; }
 cpu_goes_and_comes() { echo 0 >$online && spin cycles 3 && echo 1 >$online && spin cycles 3; }

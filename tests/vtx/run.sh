@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh [module|engine|skylake|hotplug]...: the VT-x module and engine in Bochs, with Debian's cloud kernel as host; without arguments everything.
+# run.sh [module|engine|skylake|hotplug|smp]...: the VT-x module and engine in Bochs, with Debian's cloud kernel as host; without arguments all
+# but smp, which really takes a CPU offline: Bochs hangs at that now and then, with or without the module.
 # A line a check; status 0, 1, or 77 where Bochs or a package is missing.
 . "$(dirname "$0")/../lib.sh"
 . "$top/tests/vtx/lib.sh"
@@ -38,13 +39,13 @@ part() {
 }
 module() {
 	for_module "$WORK/module"
-	{ echo "MODULE_ALL=1 MODULE_FUZZ=20 MODULE_SEED=${SEED:-1}"; cat "$vtx/payload-module.sh"; } >"$WORK/module/payload"
+	{ echo "MODULE_ALL=1 MODULE_FUZZ=20 MODULE_SEED=${SEED:-1}"; cat "$vtx/payload-check.sh" "$vtx/payload-module.sh"; } >"$WORK/module/payload"
 	part module --timeout 400
 }
 # The other model: page-modification logging, XSAVES, TSC scaling.
 skylake() {
 	for_module "$WORK/skylake"
-	{ echo "MODULE_ALL= MODULE_FUZZ=5 MODULE_SEED=${SEED:-2}"; cat "$vtx/payload-module.sh"; } >"$WORK/skylake/payload"
+	{ echo "MODULE_ALL= MODULE_FUZZ=5 MODULE_SEED=${SEED:-2}"; cat "$vtx/payload-check.sh" "$vtx/payload-module.sh"; } >"$WORK/skylake/payload"
 	# Its CPUID leaf 0Dh has a compacted form that Linux finds wrong, and switches XSAVE off, unless AVX-512 is hidden.
 	part skylake --cpu corei7_skylake_x --append clearcpuid=304 --timeout 300
 }
@@ -61,7 +62,7 @@ hotplug() {
 # Two CPUs: a machine moves between them, neither can be switched off under it.
 smp() {
 	for_module "$WORK/smp"
-	cp "$vtx/payload-smp.sh" "$WORK/smp/payload"
+	cat "$vtx/payload-check.sh" "$vtx/payload-smp.sh" >"$WORK/smp/payload"
 	part smp --cpus 2 --timeout 300
 }
 
@@ -93,7 +94,7 @@ engine() {
 	"$vtx/loop/build.sh" "$folder/guests"
 	record_outside stack-overflow
 	record_outside loop --until insns=3000000
-	{ echo "ROUNDS=${ROUNDS:-20}"; cat "$vtx/payload-engine.sh"; } >"$folder/payload"
+	{ echo "ROUNDS=${ROUNDS:-20}"; cat "$vtx/payload-check.sh" "$vtx/payload-engine.sh"; } >"$folder/payload"
 	part engine --timeout 450 --out "$WORK/handed-out"
 	# What was recorded on VT-x replays here.
 	for name in stack-overflow racing-list console-echo loop; do
